@@ -1,0 +1,73 @@
+// Package archtest holds the architecture as tests: which of our packages may import which, and
+// the tidy rules that no linter checks.
+package archtest
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "kelp/internal/"
+
+// mayImport is the architecture: each package and the packages of ours it may import.
+var mayImport = map[string][]string{
+	"wire":                {},
+	"storage":             {},
+	"batch":               {},
+	"vfs":                 {},
+	"config":              {},
+	"telemetry":           {},
+	"storage/storagetest": {"storage"},
+	"storage/memory":      {"storage"},
+	"storage/embedded":    {"storage", "vfs", "telemetry"},
+	"statelog":            {"storage", "batch", "telemetry"},
+	"group":               {"statelog", "group/assign"},
+	"group/assign":        {},
+	"txn":                 {"statelog"},
+	"cluster":             {"statelog", "storage"},
+	"topic":               {"storage", "batch", "cluster", "telemetry"},
+	"api":                 {"topic", "group", "txn", "cluster", "statelog", "storage", "batch", "telemetry"},
+	"server":              {"wire", "api", "telemetry"},
+	"node": {
+		"api", "batch", "cluster", "config", "group", "server", "statelog", "storage", "storage/embedded",
+		"storage/memory", "telemetry", "topic", "txn", "vfs", "wire",
+	},
+	"schema":            {"statelog", "schema/record"},
+	"schema/record":     {},
+	"schema/envelope":   {},
+	"schema/avro":       {"schema", "schema/record"},
+	"schema/protobuf":   {"schema", "schema/record"},
+	"schema/jsonschema": {"schema", "schema/record"},
+	"schema/rest":       {"schema", "statelog", "telemetry"},
+	"cli":               {"config"},
+	"archtest":          {},
+}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		allowed, known := mayImport[name]
+		if !known {
+			t.Errorf("%s: new package; add it to mayImport and to ARCHITECTURE.md", name)
+		}
+		for _, imp := range p.Imports {
+			if dep, ours := strings.CutPrefix(imp, module); ours && !slices.Contains(allowed, dep) {
+				t.Errorf("%s must not import %s", name, dep)
+			}
+		}
+	}
+}
