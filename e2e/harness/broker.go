@@ -1,0 +1,217 @@
+// Package harness starts the server that the end-to-end tests speak to: the kelp binary built from this tree or, with
+// KELP_E2E_TARGET=kafka, the real Apache Kafka from the cache folder.
+//
+// It hides how each of the two is configured, started, awaited and ended. Its main type is Broker. A broker keeps its
+// address and its data over Restart and Kill, so that a client sees one server that went away and came back.
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Kind names a server that can be started.
+type Kind string
+
+// The servers that can be started.
+const (
+	Kelp  Kind = "kelp"
+	Kafka Kind = "kafka"
+)
+
+const startTimeout = 60 * time.Second
+
+// Target is the server that the environment chose for this run.
+func Target() Kind {
+	if os.Getenv("KELP_E2E_TARGET") == string(Kafka) {
+		return Kafka
+	}
+	return Kelp
+}
+
+// Broker is one server process with its data folder.
+type Broker struct {
+	Addr string
+	Kind Kind
+
+	dir    string
+	binary string
+	cmd    *exec.Cmd
+	exited chan error
+}
+
+// Start starts the chosen server on a fresh folder and ends it with the test.
+func Start(tb testing.TB) *Broker {
+	tb.Helper()
+	b, err := Open(Target(), tb.TempDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			tb.Errorf("stop %s: %v", b.Kind, err)
+		}
+	})
+	return b
+}
+
+// Open starts a server of the kind with its data in dir.
+func Open(kind Kind, dir string) (*Broker, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Kind: kind, dir: dir}
+	if kind == Kafka {
+		err = b.formatKafka(port)
+	} else {
+		err = b.buildKelp()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, b.Resume()
+}
+
+// Resume starts the process again after Kill or Stop and waits until it accepts connections.
+func (b *Broker) Resume() error {
+	if b.Kind == Kafka {
+		b.cmd = exec.Command("java", "-Xmx1g", "-cp", kafkaClassPath(), "kafka.Kafka", b.properties())
+	} else {
+		b.cmd = exec.Command(b.binary, "serve", "--data", filepath.Join(b.dir, "data"), "--listen", b.Addr, "--http", "127.0.0.1:0")
+	}
+	out, err := os.OpenFile(b.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the server's log: %w", err)
+	}
+	defer out.Close()
+	b.cmd.Stdout, b.cmd.Stderr = out, out
+	if err := b.cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", b.Kind, err)
+	}
+	b.exited = make(chan error, 1)
+	go func(cmd *exec.Cmd, exited chan<- error) { exited <- cmd.Wait() }(b.cmd, b.exited)
+	if err := b.awaitReady(); err != nil {
+		return errors.Join(err, b.Kill())
+	}
+	return nil
+}
+
+// Restart ends the process by SIGTERM and starts it again on the same address and data.
+func (b *Broker) Restart() error {
+	if err := b.Close(); err != nil {
+		return err
+	}
+	return b.Resume()
+}
+
+// Kill ends the process by SIGKILL.
+func (b *Broker) Kill() error {
+	if b.cmd == nil {
+		return nil
+	}
+	if err := b.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill: %w", err)
+	}
+	<-b.exited
+	b.cmd = nil
+	return nil
+}
+
+// Close ends the process by SIGTERM. A kelp that does not exit with 0 is an error.
+func (b *Broker) Close() error {
+	if b.cmd == nil {
+		return nil
+	}
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("terminate: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	select {
+	case err := <-b.exited:
+		b.cmd = nil
+		if err != nil && b.Kind == Kelp {
+			return fmt.Errorf("kelp after SIGTERM: %w\n%s", err, b.tail())
+		}
+		return nil
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("%s did not end after SIGTERM\n%s", b.Kind, b.tail()), b.Kill())
+	}
+}
+
+// Pid is the process id of the running server.
+func (b *Broker) Pid() int { return b.cmd.Process.Pid }
+
+func (b *Broker) logFile() string    { return filepath.Join(b.dir, "log.txt") }
+func (b *Broker) properties() string { return filepath.Join(b.dir, "server.properties") }
+
+func (b *Broker) tail() string {
+	text, err := os.ReadFile(b.logFile())
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-4000):])
+}
+
+// awaitReady asks for the API versions until an answer comes: a listening socket alone is not a ready server.
+func (b *Broker) awaitReady() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-b.exited:
+			b.exited <- err
+			return fmt.Errorf("%s ended while starting: %w\n%s", b.Kind, err, b.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready after %s\n%s", b.Kind, startTimeout, b.tail())
+		case <-tick.C:
+			if b.answers(ctx) {
+				return nil
+			}
+		}
+	}
+}
+
+// answers sends Metadata v0 for all topics by hand; a broker in the answer means that the server is up.
+func (b *Broker) answers(ctx context.Context) bool {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", b.Addr)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return false
+	}
+	// Size 14; key 3, version 1, correlation 1, client id null, topics empty.
+	if _, err := conn.Write([]byte{0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0}); err != nil {
+		return false
+	}
+	var answer [12]byte
+	if _, err := conn.Read(answer[:]); err != nil {
+		return false
+	}
+	return answer[11] > 0
+}
+
+func freePort() (int, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("choose a port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}

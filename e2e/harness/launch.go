@@ -1,0 +1,65 @@
+package harness
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+)
+
+// root is the top folder of the repository, found from where this file was compiled.
+func root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// buildKelp builds the binary, or takes the one that KELP_E2E_BINARY names.
+func (b *Broker) buildKelp() error {
+	if b.binary = os.Getenv("KELP_E2E_BINARY"); b.binary != "" {
+		return nil
+	}
+	b.binary = filepath.Join(b.dir, "kelp")
+	cmd := exec.Command("go", "build", "-o", b.binary, "./cmd/kelp")
+	cmd.Dir = root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build kelp: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// kafkaClassPath is KELP_E2E_KAFKA_LIBS or the folder that the installation script fills.
+func kafkaClassPath() string {
+	if libs := os.Getenv("KELP_E2E_KAFKA_LIBS"); libs != "" {
+		return filepath.Join(libs, "*")
+	}
+	return filepath.Join(root(), ".cache", "kafka", "libs", "*")
+}
+
+func (b *Broker) formatKafka(port int) error {
+	controller, err := freePort()
+	if err != nil {
+		return err
+	}
+	listen, control := net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), net.JoinHostPort("127.0.0.1", strconv.Itoa(controller))
+	text := "process.roles=broker,controller\nnode.id=1\n" +
+		"controller.quorum.bootstrap.servers=" + control + "\n" +
+		"listeners=PLAINTEXT://" + listen + ",CONTROLLER://" + control + "\n" +
+		"advertised.listeners=PLAINTEXT://" + listen + "\n" +
+		"controller.listener.names=CONTROLLER\n" +
+		"log.dirs=" + filepath.Join(b.dir, "data") + "\n" +
+		"offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n" +
+		"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n" +
+		"group.initial.rebalance.delay.ms=0\n"
+	if err := os.WriteFile(b.properties(), []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write server.properties: %w", err)
+	}
+	cmd := exec.Command("java", "-cp", kafkaClassPath(), "kafka.tools.StorageTool", "format",
+		"-t", "abcdefghijklmnopqrstuv", "--standalone", "-c", b.properties())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("format the storage of kafka: %w\n%s", err, out)
+	}
+	return nil
+}
