@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kelp/e2e/harness"
@@ -46,17 +48,40 @@ func served(ctx context.Context, t *testing.T, s *session) map[int16][2]int16 {
 	return out
 }
 
-// outcome is the flattened answer, or how the request failed without one.
+// outcome is the flattened answer, or how the request failed without one. It asks again while a coordinator is loading:
+// how long that takes is no part of the comparison.
 func outcome(ctx context.Context, s *session, req kmsg.Request) map[string]string {
-	resp, err := s.ask(ctx, req)
-	switch {
-	case errors.Is(err, errClosed):
-		return map[string]string{"outcome": "connection closed"}
-	case err != nil:
-		return map[string]string{"outcome": err.Error()}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		resp, err := s.ask(ctx, req)
+		switch {
+		case errors.Is(err, errClosed):
+			return map[string]string{"outcome": "connection closed"}
+		case err != nil:
+			return map[string]string{"outcome": err.Error()}
+		}
+		s.learn(resp)
+		answer := flatten(resp)
+		if !loading(answer) {
+			return answer
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return answer
+		}
 	}
-	s.learn(resp)
-	return flatten(resp)
+}
+
+func loading(answer map[string]string) bool {
+	for path, value := range answer {
+		if strings.HasSuffix(path, "ErrorCode") && (value == fmt.Sprint(kerr.CoordinatorLoadInProgress.Code) ||
+			value == fmt.Sprint(kerr.CoordinatorNotAvailable.Code)) {
+			return true
+		}
+	}
+	return false
 }
 
 // TestAnswersAreKafkas runs the script against both. With KELP_E2E_TARGET=kafka both sides are Apache Kafka, which
