@@ -1,0 +1,34 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"kelp/internal/storage"
+)
+
+// codeOf is the one map from errors to Kafka codes. The message is nil where Kafka sends none.
+func codeOf(err error) (code int16, message *string) {
+	if err == nil {
+		return 0, nil
+	}
+	text := err.Error()
+	if kafka, ok := errors.AsType[*kerr.Error](err); ok {
+		return kafka.Code, &text
+	}
+	switch {
+	case errors.Is(err, storage.ErrFenced), errors.Is(err, storage.ErrClosed):
+		return kerr.NotLeaderForPartition.Code, &text
+	case errors.Is(err, storage.ErrOutOfRange):
+		return kerr.OffsetOutOfRange.Code, &text
+	case errors.Is(err, storage.ErrNotFound):
+		return kerr.UnknownTopicOrPartition.Code, &text
+	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrCorrupt):
+		return kerr.KafkaStorageError.Code, &text
+	case errors.Is(err, context.DeadlineExceeded):
+		return kerr.RequestTimedOut.Code, &text
+	}
+	return kerr.UnknownServerError.Code, &text
+}
