@@ -1,0 +1,22 @@
+package embedded
+
+import (
+	"os"
+	"syscall"
+)
+
+// lockFile takes the lock of a data folder: the file is opened without sharing.
+func lockFile(name string) (*os.File, error) {
+	path, err := syscall.UTF16PtrFromString(name)
+	if err != nil {
+		return nil, err
+	}
+	h, err := syscall.CreateFile(path, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil, syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(h), name), nil
+}
+
+// syncDir does nothing: NTFS journals names.
+func syncDir(string) error { return nil }
