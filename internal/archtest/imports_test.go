@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"group/assign":        {},
 	"txn":                 {"statelog"},
 	"cluster":             {"statelog", "storage"},
-	"topic":               {"storage", "batch", "cluster", "telemetry"},
+	"topic":               {"storage", "batch", "cluster"},
 	"api":                 {"topic", "group", "txn", "cluster", "statelog", "storage", "batch", "telemetry"},
 	"server":              {"wire", "api", "telemetry"},
 	"node": {

@@ -1,0 +1,312 @@
+// Package topic is what a partition means in Kafka: which batches may enter, the state of
+// idempotent producers, the high watermark, waiting for records, time look-up and retention. It
+// stands between handlers and a storage.Log, which only knows bytes and offsets.
+//
+// Invariants: a stored batch is the producer's bytes with base offset, leader epoch and, where the
+// topic says so, append time patched in. Offsets are given under one lock in arrival order. What
+// a producer may send next is decided by the batches it has sent, rebuilt from the log on open.
+package topic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"kelp/internal/batch"
+	"kelp/internal/storage"
+)
+
+// maxDecompressedBytes bounds what one batch may unfold to when it is checked.
+const maxDecompressedBytes = 256 << 20
+
+// restoreBytes is how much is read at a time when producer state is rebuilt.
+const restoreBytes = 4 << 20
+
+// Config is what a topic's settings say about its partitions.
+type Config struct {
+	MaxMessageBytes int
+	LogAppendTime   bool
+}
+
+// Options of one ownership.
+type Options struct {
+	Epoch  int32
+	Config func() Config
+	Now    func() time.Time
+}
+
+// Partition is one partition led here.
+type Partition struct {
+	o   Options
+	log storage.Log
+
+	highWatermark atomic.Int64
+
+	mu        sync.Mutex // guards next and producers; held over Append, never over waiting
+	next      int64
+	producers map[int64]*producer
+
+	watchMu  sync.Mutex // guards watchers
+	watchers map[chan<- struct{}]int
+}
+
+// Open creates the partition where it is missing, takes it over and rebuilds its producer state.
+func Open(ctx context.Context, store storage.Store, id storage.Partition, o Options) (*Partition, error) {
+	p := &Partition{o: o, producers: map[int64]*producer{}, watchers: map[chan<- struct{}]int{}}
+	if err := store.Create(ctx, id); err != nil {
+		return nil, err
+	}
+	log, err := store.Open(ctx, id, storage.OpenOptions{Epoch: o.Epoch, Advanced: p.advanced})
+	if err != nil {
+		return nil, err
+	}
+	p.log = log
+	start, end := log.Bounds()
+	p.next = end
+	p.highWatermark.Store(end)
+	if err := p.restore(ctx, start, end); err != nil {
+		return nil, fmt.Errorf("restore producers of %s: %w", id, err)
+	}
+	return p, nil
+}
+
+// restore walks the headers of what is stored.
+func (p *Partition) restore(ctx context.Context, from, end int64) error {
+	for from < end {
+		span, err := p.log.Read(ctx, storage.ReadRange{From: from, MaxBytes: restoreBytes, AtLeastOne: true})
+		if err != nil {
+			return err
+		}
+		b, err := span.Bytes()
+		for err == nil && len(b) > 0 {
+			var h batch.Header
+			if h, err = batch.ReadHeader(b); err == nil && h.TotalBytes() > len(b) {
+				err = storage.ErrCorrupt
+			}
+			if err != nil {
+				break
+			}
+			p.remember(h, h.BaseOffset, nil)
+			from = h.LastOffset() + 1
+			b = b[h.TotalBytes():]
+		}
+		empty := span.Len() == 0
+		span.Release()
+		if err != nil || empty {
+			return err
+		}
+	}
+	return nil
+}
+
+// Appended is a batch that has its place. Pending is nil for a repeat of one that is durable.
+type Appended struct {
+	BaseOffset, LogAppendTimeMs, LogStartOffset int64
+	Pending                                     storage.Pending
+}
+
+// Rejected is a batch that may not enter.
+type Rejected struct {
+	Err     *kerr.Error
+	Message string
+	Records []RecordError
+}
+
+// RecordError names one record of a rejected batch by its index.
+type RecordError struct {
+	Index   int32
+	Message string
+}
+
+func (r *Rejected) Error() string { return r.Err.Message + ": " + r.Message }
+
+func (r *Rejected) Unwrap() error { return r.Err }
+
+func reject(k *kerr.Error, format string, args ...any) error {
+	return &Rejected{Err: k, Message: fmt.Sprintf(format, args...)}
+}
+
+// Produce checks one v2 batch and appends it. The bytes are patched in place and must stay as
+// they are until Pending is done.
+func (p *Partition) Produce(records []byte) (Appended, error) {
+	h, err := p.check(records)
+	if err != nil {
+		return Appended{}, err
+	}
+	appendMs := int64(-1)
+	if p.o.Config().LogAppendTime {
+		appendMs = p.o.Now().UnixMilli()
+		batch.SetLogAppendTime(records, appendMs)
+		h.MaxTimestampMs = appendMs
+	}
+	start, _ := p.log.Bounds()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	repeat, err := p.admit(h)
+	if err != nil {
+		return Appended{}, err
+	}
+	if repeat != nil {
+		return Appended{BaseOffset: repeat.offset, LogAppendTimeMs: appendMs, LogStartOffset: start, Pending: repeat.pending}, nil
+	}
+	base := p.next
+	batch.SetBaseOffset(records, base)
+	batch.SetLeaderEpoch(records, p.o.Epoch)
+	pending := p.log.Append(storage.Batch{Base: base, Count: h.Count, MaxTimestampMs: h.MaxTimestampMs, Bytes: records})
+	p.next += int64(h.Count)
+	p.remember(h, base, pending)
+	return Appended{BaseOffset: base, LogAppendTimeMs: appendMs, LogStartOffset: start, Pending: pending}, nil
+}
+
+func (p *Partition) check(records []byte) (batch.Header, error) {
+	if limit := p.o.Config().MaxMessageBytes; len(records) > limit {
+		return batch.Header{}, reject(kerr.MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(records), limit)
+	}
+	h, err := batch.Validate(records, maxDecompressedBytes)
+	switch {
+	case err == nil && h.Control():
+		return h, reject(kerr.InvalidRecord, "clients must not write control batches")
+	case err == nil && h.Transactional():
+		return h, reject(kerr.InvalidTxnState, "the producer has no transaction here")
+	case err == nil:
+		return h, nil
+	case errors.Is(err, batch.ErrMagic):
+		return h, reject(kerr.UnsupportedForMessageFormat, "only record batches of magic 2 are taken")
+	case errors.Is(err, batch.ErrInvalid):
+		return h, reject(kerr.InvalidRecord, "%v", err)
+	case errors.Is(err, batch.ErrCompression):
+		return h, reject(kerr.UnsupportedCompressionType, "%v", err)
+	case errors.Is(err, batch.ErrTooLarge):
+		return h, reject(kerr.MessageTooLarge, "%v", err)
+	default:
+		return h, reject(kerr.CorruptMessage, "%v", err)
+	}
+}
+
+// Read gives stored batches from an offset on, as storage.Log does.
+func (p *Partition) Read(ctx context.Context, from int64, maxBytes int, atLeastOne bool) (storage.Span, error) {
+	return p.log.Read(ctx, storage.ReadRange{From: from, MaxBytes: maxBytes, AtLeastOne: atLeastOne})
+}
+
+// LogStartOffset is the first offset kept.
+func (p *Partition) LogStartOffset() int64 {
+	start, _ := p.log.Bounds()
+	return start
+}
+
+// HighWatermark is the first offset that cannot be read yet.
+func (p *Partition) HighWatermark() int64 { return p.highWatermark.Load() }
+
+// LeaderEpoch is the epoch of this ownership.
+func (p *Partition) LeaderEpoch() int32 { return p.o.Epoch }
+
+func (p *Partition) advanced(end int64) {
+	p.highWatermark.Store(end)
+	p.watchMu.Lock()
+	defer p.watchMu.Unlock()
+	for w := range p.watchers {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Watch has wake sent to, without blocking, whenever the high watermark moves.
+func (p *Partition) Watch(wake chan<- struct{}) (cancel func()) {
+	p.watchMu.Lock()
+	p.watchers[wake]++
+	p.watchMu.Unlock()
+	return func() {
+		p.watchMu.Lock()
+		defer p.watchMu.Unlock()
+		if p.watchers[wake]--; p.watchers[wake] == 0 {
+			delete(p.watchers, wake)
+		}
+	}
+}
+
+// FindTime gives the first record at or after a time, -1 and -1 when there is none.
+func (p *Partition) FindTime(ctx context.Context, atLeastMs int64) (offset, timestampMs int64, err error) {
+	base, err := p.log.FindTime(ctx, atLeastMs)
+	if errors.Is(err, storage.ErrNotFound) {
+		return -1, -1, nil
+	}
+	if err != nil {
+		return -1, -1, err
+	}
+	return p.firstAt(ctx, base, atLeastMs)
+}
+
+// MaxTimestamp gives the first record with the largest timestamp, -1 and -1 in an empty log.
+func (p *Partition) MaxTimestamp(ctx context.Context) (offset, timestampMs int64, err error) {
+	shape := p.log.Shape()
+	if shape.MaxTimestampBase < 0 {
+		return -1, -1, nil
+	}
+	return p.firstAt(ctx, shape.MaxTimestampBase, shape.MaxTimestampMs)
+}
+
+// firstAt looks into the batch at base for the first record that is late enough and still kept.
+func (p *Partition) firstAt(ctx context.Context, base, atLeastMs int64) (offset, timestampMs int64, err error) {
+	start := p.LogStartOffset()
+	span, err := p.Read(ctx, max(base, start), 1, true)
+	if err != nil {
+		return -1, -1, err
+	}
+	defer span.Release()
+	b, err := span.Bytes()
+	if err != nil {
+		return -1, -1, err
+	}
+	for r, err := range batch.Records(b, maxDecompressedBytes) {
+		if err != nil {
+			return -1, -1, fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
+		}
+		if r.TimestampMs >= atLeastMs && r.Offset >= start {
+			return r.Offset, r.TimestampMs, nil
+		}
+	}
+	return -1, -1, nil
+}
+
+// EndOfEpoch answers OffsetForLeaderEpoch: the largest epoch not above the asked one and the
+// offset where the next one starts; -1 and -1 when the epoch is not known.
+func (p *Partition) EndOfEpoch(epoch int32) (leaderEpoch int32, endOffset int64) {
+	if epoch == p.o.Epoch {
+		return epoch, p.HighWatermark()
+	}
+	leaderEpoch, endOffset = -1, -1
+	for _, e := range p.log.Shape().Epochs {
+		if e.Epoch > epoch {
+			if leaderEpoch >= 0 {
+				endOffset = e.Start
+			}
+			break
+		}
+		leaderEpoch = e.Epoch
+	}
+	if endOffset < 0 {
+		return -1, -1
+	}
+	return leaderEpoch, endOffset
+}
+
+// DeleteRecords moves the log start up; -1 is the high watermark.
+func (p *Partition) DeleteRecords(ctx context.Context, before int64) (lowWatermark int64, err error) {
+	if before == -1 {
+		before = p.HighWatermark()
+	}
+	if before < 0 || before > p.HighWatermark() {
+		return -1, kerr.OffsetOutOfRange
+	}
+	if err := p.log.TrimBefore(ctx, before); err != nil {
+		return -1, err
+	}
+	return p.LogStartOffset(), nil
+}
