@@ -38,12 +38,12 @@ func (h *records) find(ctx context.Context, name string, id [16]byte, index int3
 	return h.partitions.Get(ctx, partitionOf(known, index))
 }
 
-// Produce: v0-13
+// Produce: v3-13
 //
 // Behavior: each partition's batch is checked and takes its place in arrival order; the answer
 // waits until all are durable. acks is 0, 1 or -1; 1 and -1 both mean durable.
 //
-// Version notes: v0-2 message sets are converted. v3 v2 batches only. v8 record errors. v13 topic ids.
+// Version notes: v8 record errors. v13 topic ids.
 func (h *records) produce(ctx context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.ProduceRequest)
 	if req.Acks < -1 || req.Acks > 1 {

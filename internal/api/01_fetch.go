@@ -7,7 +7,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"kelp/internal/batch"
 	"kelp/internal/storage"
 	"kelp/internal/topic"
 )
@@ -15,13 +14,12 @@ import (
 // maxFetchWait bounds how long one Fetch may be parked, whatever the client asks for.
 const maxFetchWait = 5 * time.Minute
 
-// Fetch: v0-18
+// Fetch: v4-18
 //
 // Behavior: partitions are read in the order asked until max bytes; the first that has anything
 // gives at least one batch. Waits up to max wait for min bytes. The answer holds stored spans.
 //
-// Version notes: v0-1 and v2-3 get message sets v0 and v1, converted. v3 max bytes. v9 leader
-// epoch checks. v13 topic ids.
+// Version notes: v9 leader epoch checks. v13 topic ids.
 //
 // Differs from Kafka: no fetch session is made (the answer's session id is 0, which KIP-227
 // allows), so clients send full requests; a request inside a session is FETCH_SESSION_ID_NOT_FOUND.
@@ -135,33 +133,12 @@ func (h *records) readOne(
 		span.Release()
 		span = nil
 	}
-	if err == nil && span != nil && req.Version < 4 {
-		out.RecordBatches, err = downConvert(span, req.Version)
-		span = nil
-	}
 	if err != nil {
 		out.ErrorCode, _ = codeOf(err)
 		return out, nil
 	}
 	return out, span
 }
-
-// downConvert gives old versions the message sets they know, and releases the span.
-func downConvert(span storage.Span, version int16) ([]byte, error) {
-	defer span.Release()
-	stored, err := span.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	magic := int8(1)
-	if version < 2 {
-		magic = 0
-	}
-	return batch.ToMessageSet(stored, magic, maxDecompressedBytes)
-}
-
-// maxDecompressedBytes bounds what one stored batch may unfold to when it must be looked into.
-const maxDecompressedBytes = 256 << 20
 
 // checkEpoch compares the leader epoch a client knows with ours (KIP-320); -1 is no check.
 func checkEpoch(part *topic.Partition, epoch int32) error {

@@ -99,7 +99,7 @@ func (t *topics) asked(asked kmsg.MetadataRequestTopic) kmsg.MetadataResponseTop
 		return t.topic(known)
 	}
 	out.ErrorCode = kerr.UnknownTopicOrPartition.Code
-	if !legalTopicName(*asked.Topic) {
+	if !LegalTopicName(*asked.Topic) {
 		out.ErrorCode = kerr.InvalidTopicException.Code
 	}
 	return out
@@ -117,8 +117,8 @@ func (t *topics) topic(known Topic) kmsg.MetadataResponseTopic {
 	return out
 }
 
-// legalTopicName is Kafka's rule (org.apache.kafka.common.internals.Topic).
-func legalTopicName(name string) bool {
+// LegalTopicName is Kafka's rule (org.apache.kafka.common.internals.Topic).
+func LegalTopicName(name string) bool {
 	if name == "" || name == "." || name == ".." || len(name) > 249 {
 		return false
 	}

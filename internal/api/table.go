@@ -53,8 +53,8 @@ func New(o Options) []Entry {
 	r := &records{catalog: o.Catalog, partitions: o.Partitions, producers: o.Producers, now: o.Now, maxFetchBytes: o.MaxFetchBytes}
 	t := &topics{catalog: o.Catalog, advertise: o.Advertise, nodeID: o.NodeID, autoCreate: o.AutoCreate}
 	table := []Entry{
-		{Key: kmsg.Produce, Min: 0, Max: 13, Handle: r.produce, Refuse: refuseProduce},
-		{Key: kmsg.Fetch, Min: 0, Max: 18, Handle: r.fetch, Refuse: refuseFetch},
+		{Key: kmsg.Produce, Min: 3, Max: 13, Handle: r.produce, Refuse: refuseProduce},
+		{Key: kmsg.Fetch, Min: 4, Max: 18, Handle: r.fetch, Refuse: refuseFetch},
 		{Key: kmsg.ListOffsets, Min: 1, Max: 11, Handle: r.listOffsets, Refuse: refuseListOffsets},
 		{Key: kmsg.Metadata, Min: 0, Max: 13, Handle: t.metadata, Refuse: refuseMetadata},
 		{Key: kmsg.CreateTopics, Min: 0, Max: 7, Handle: t.createTopics, Refuse: refuseCreateTopics},

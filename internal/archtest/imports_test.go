@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"group":               {"statelog", "group/assign"},
 	"group/assign":        {},
 	"txn":                 {"statelog"},
-	"cluster":             {"statelog", "storage"},
+	"cluster":             {"storage", "storage/embedded", "batch"},
 	"topic":               {"storage", "batch", "cluster"},
 	"api":                 {"topic", "group", "txn", "cluster", "statelog", "storage", "batch", "telemetry"},
 	"server":              {"wire", "api", "telemetry"},
