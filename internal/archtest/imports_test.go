@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"storage/memory":      {"storage"},
 	"storage/embedded":    {"storage", "vfs", "telemetry"},
 	"statelog":            {"storage", "batch", "telemetry"},
-	"group":               {"statelog", "group/assign"},
+	"group":               {"statelog"},
 	"group/assign":        {},
 	"txn":                 {"statelog"},
 	"cluster":             {"storage", "storage/embedded", "batch"},

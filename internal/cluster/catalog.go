@@ -25,6 +25,9 @@ import (
 // partition is where the metadata lies: a topic id that no topic gets, as it is not random.
 var partition = storage.Partition{Topic: [16]byte{15: 1}}
 
+// GroupPartition is where the state of consumer groups lies.
+var GroupPartition = storage.Partition{Topic: [16]byte{15: 2}}
+
 // producerIDBlock is how many producer ids one record reserves, as Kafka does.
 const producerIDBlock = 1000
 
@@ -215,4 +218,4 @@ func (c *Catalog) Next(ctx context.Context) (int64, error) {
 }
 
 // Internal reports a partition that belongs to the cluster itself and to no topic.
-func Internal(p storage.Partition) bool { return p == partition }
+func Internal(p storage.Partition) bool { return p == partition || p == GroupPartition }

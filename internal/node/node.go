@@ -16,7 +16,9 @@ import (
 
 	"kelp/internal/api"
 	"kelp/internal/cluster"
+	"kelp/internal/group"
 	"kelp/internal/server"
+	"kelp/internal/statelog"
 	"kelp/internal/storage"
 	"kelp/internal/storage/embedded"
 	"kelp/internal/topic"
@@ -42,6 +44,7 @@ const maxFetchBytes = 55 << 20
 // Node is a running broker.
 type Node struct {
 	store  *embedded.Store
+	groups *statelog.Runner[*group.Machine]
 	server *server.Server
 	http   *http.Server
 	wg     sync.WaitGroup
@@ -80,8 +83,12 @@ func (n *Node) serve(ctx context.Context, o Options, advertise func(*api.Request
 	if err := cat.dropOrphans(ctx, n.store); err != nil {
 		return err
 	}
+	n.groups, err = statelog.Open(ctx, n.groupLog, func() *group.Machine { return group.New(group.Defaults()) })
+	if err != nil {
+		return fmt.Errorf("consumer groups: %w", err)
+	}
 	n.server = server.New(server.Options{Logger: o.Logger, Table: api.New(api.Options{
-		Catalog: cat, Partitions: set, Producers: metadata, Advertise: advertise, NodeID: o.NodeID, AutoCreate: o.AutoCreate,
+		Catalog: cat, Partitions: set, Producers: metadata, Groups: n.groups, Advertise: advertise, NodeID: o.NodeID, AutoCreate: o.AutoCreate,
 		Now: time.Now, MaxFetchBytes: maxFetchBytes,
 	})})
 	for _, address := range o.Listen {
@@ -93,6 +100,14 @@ func (n *Node) serve(ctx context.Context, o Options, advertise func(*api.Request
 		n.wg.Go(func() { n.errs <- n.server.Serve(l) })
 	}
 	return n.serveHTTP(o.HTTP)
+}
+
+// groupLog opens the partition of the group machine.
+func (n *Node) groupLog(ctx context.Context) (storage.Log, error) {
+	if err := n.store.Create(ctx, cluster.GroupPartition); err != nil {
+		return nil, err
+	}
+	return n.store.Open(ctx, cluster.GroupPartition, storage.OpenOptions{})
 }
 
 func (n *Node) serveHTTP(address string) error {
@@ -122,6 +137,9 @@ func (n *Node) Close() error {
 	}
 	if n.http != nil {
 		_ = n.http.Close()
+	}
+	if n.groups != nil {
+		n.groups.Close()
 	}
 	err := n.store.Close()
 	n.wg.Wait()

@@ -2,12 +2,12 @@
 // reads no clock, draws no randomness, starts nothing and logs nothing. A [Runner] owns one
 // machine and one partition: it replays the log into the machine, steps it with requests and
 // timers, appends the records that a step decided, applies them in order and releases the
-// replies once everything they saw is durable. [Shards] spreads keys over runners.
+// replies once everything they saw is durable.
 //
 // Invariants: only [Machine.Apply] changes durable state, live and on load alike. A reply never
 // leaves before the records its step saw are durable. When an append fails the machine is
 // dropped, waiting callers are told that the coordinator moved, and the log is replayed: there
-// is no rollback. The log is kept short by rewriting [Machine.Records] at its end and trimming.
+// is no rollback.
 package statelog
 
 import (
@@ -47,17 +47,11 @@ type Timer struct {
 	At  time.Time
 }
 
-// Call is work elsewhere that a machine asks for, such as writing transaction markers. The runner
-// hands it to the function given at Open once the step's records are durable; its answer comes
-// back as an ordinary Submit.
-type Call any
-
 // Effects is everything a step decided, as plain data.
 type Effects struct {
 	Records []Record // appended together, then applied in order
 	Replies []Reply
 	Timers  []Timer
-	Calls   []Call
 }
 
 // Machine is a pure state machine over one partition.

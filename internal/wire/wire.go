@@ -85,7 +85,9 @@ func Decode(frame []byte, served Served) (Request, error) {
 		r.ClientID = *id
 	}
 	if body.IsFlexible() {
-		kmsg.SkipTags(&b)
+		if !skipTags(&b) {
+			return r, fmt.Errorf("%w: header tags", ErrMalformed)
+		}
 	}
 	if err := b.Complete(); err != nil {
 		return r, fmt.Errorf("%w: header: %w", ErrMalformed, err)
@@ -95,6 +97,19 @@ func Decode(frame []byte, served Served) (Request, error) {
 	}
 	r.Body = body
 	return r, nil
+}
+
+// skipTags passes over tagged fields; more of them than there are bytes is a lie.
+func skipTags(b *kbin.Reader) bool {
+	n := b.Uvarint()
+	if int(n) > len(b.Src) {
+		return false
+	}
+	for range n {
+		b.Uvarint()
+		b.Span(int(b.Uvarint()))
+	}
+	return b.Ok()
 }
 
 // Span is a run of stored bytes that is written in place of record bytes.

@@ -1,0 +1,265 @@
+package statelog
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"kelp/internal/batch"
+	"kelp/internal/storage"
+)
+
+// Limits of a runner.
+const (
+	queuedSteps       = 1024 // submissions waiting; the next one blocks
+	stepsPerAppend    = 256  // steps that share one append
+	maxReplayedRecord = 64 << 20
+)
+
+// ErrMoved answers everyone who waited when an append failed: the outcome is unknown, the state
+// is being replayed, and asking again is safe.
+var ErrMoved = errors.New("the state was lost to a failed append and is replayed")
+
+// ErrClosed answers after Close.
+var ErrClosed = errors.New("state machine closed")
+
+// Runner owns one machine and the log under it.
+type Runner[M Machine] struct {
+	open  func(context.Context) (storage.Log, error)
+	fresh func() M
+	log   storage.Log
+	m     M
+	next  int64
+
+	steps  chan submission[M]
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	ticket  Ticket               // the loop's own, as all below
+	waiting map[Ticket]*Answer   // callers without a reply yet
+	timers  map[string]time.Time // by key
+	replies []Reply              // held until records is durable
+	records []batch.Record       // decided and applied, not yet appended
+}
+
+type submission[M Machine] struct {
+	step   func(M, Input) Effects
+	answer *Answer
+}
+
+// Answer is a reply on its way.
+type Answer struct {
+	once     sync.Once
+	done     chan struct{}
+	response any
+	err      error
+}
+
+func (a *Answer) give(response any, err error) {
+	a.once.Do(func() {
+		a.response, a.err = response, err
+		close(a.done)
+	})
+}
+
+// Wait gives the response once it may be known.
+func (a *Answer) Wait(ctx context.Context) (any, error) {
+	select {
+	case <-a.done:
+		return a.response, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Open replays the log that open gives and starts the machine. After a failed append open is
+// called again.
+func Open[M Machine](ctx context.Context, open func(context.Context) (storage.Log, error), fresh func() M) (*Runner[M], error) {
+	r := &Runner[M]{open: open, fresh: fresh, steps: make(chan submission[M], queuedSteps), done: make(chan struct{})}
+	if err := r.load(ctx); err != nil {
+		return nil, err
+	}
+	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go r.run()
+	return r, nil
+}
+
+// Submit runs a step in order; its Answer gives what the step replied to its own ticket.
+func (r *Runner[M]) Submit(step func(M, Input) Effects) *Answer {
+	a := &Answer{done: make(chan struct{})}
+	select {
+	case <-r.ctx.Done():
+		a.give(nil, ErrClosed)
+	case r.steps <- submission[M]{step, a}:
+	}
+	return a
+}
+
+// Close ends the machine; waiting callers get ErrClosed.
+func (r *Runner[M]) Close() {
+	r.cancel()
+	<-r.done
+}
+
+func (r *Runner[M]) load(ctx context.Context) error {
+	log, err := r.open(ctx)
+	if err != nil {
+		return err
+	}
+	r.log, r.m = log, r.fresh()
+	r.waiting, r.timers, r.replies, r.records = map[Ticket]*Answer{}, map[string]time.Time{}, nil, nil
+	from, end := log.Bounds()
+	for from < end {
+		span, err := log.Read(ctx, storage.ReadRange{From: from, MaxBytes: 1, AtLeastOne: true})
+		if err != nil {
+			return err
+		}
+		b, err := span.Bytes()
+		span.Release()
+		if err != nil {
+			return err
+		}
+		for rec, err := range batch.Records(b, maxReplayedRecord) {
+			if err == nil {
+				err = r.m.Apply(Record{Key: rec.Key, Value: rec.Value, TimestampMs: rec.TimestampMs})
+			}
+			if err != nil {
+				return fmt.Errorf("replay: %w", err)
+			}
+			from = rec.Offset + 1
+		}
+	}
+	r.next = end
+	r.effects(r.m.Loaded(r.input()))
+	return nil
+}
+
+func (r *Runner[M]) input() Input {
+	r.ticket++
+	return Input{Now: time.Now(), Ticket: r.ticket, NewID: func() (id [16]byte) {
+		_, _ = rand.Read(id[:])
+		return id
+	}}
+}
+
+func (r *Runner[M]) run() {
+	defer close(r.done)
+	alarm := time.NewTimer(time.Hour)
+	for {
+		alarm.Reset(time.Until(r.earliest()))
+		select {
+		case <-r.ctx.Done():
+			r.end(ErrClosed)
+			return
+		case s := <-r.steps:
+			r.take(s)
+		case <-alarm.C:
+		}
+		r.due()
+		if !r.commit() {
+			r.end(ErrMoved)
+			if err := r.load(r.ctx); err != nil {
+				r.cancel()
+			}
+		}
+	}
+}
+
+// take runs a step and those queued behind it, so that they share an append.
+func (r *Runner[M]) take(s submission[M]) {
+	for n := 1; ; n++ {
+		in := r.input()
+		r.waiting[in.Ticket] = s.answer
+		r.effects(s.step(r.m, in))
+		if n == stepsPerAppend {
+			return
+		}
+		select {
+		case s = <-r.steps:
+		default:
+			return
+		}
+	}
+}
+
+// effects applies what a step decided; its replies stay until commit.
+func (r *Runner[M]) effects(e Effects) {
+	nowMs := time.Now().UnixMilli()
+	for _, rec := range e.Records {
+		rec.TimestampMs = nowMs
+		if err := r.m.Apply(rec); err != nil {
+			panic(fmt.Sprintf("statelog: a machine cannot apply its own record: %v", err))
+		}
+		r.records = append(r.records, batch.Record{Key: rec.Key, Value: rec.Value, TimestampMs: nowMs})
+	}
+	r.replies = append(r.replies, e.Replies...)
+	for _, t := range e.Timers {
+		if t.At.IsZero() {
+			delete(r.timers, t.Key)
+		} else {
+			r.timers[t.Key] = t.At
+		}
+	}
+}
+
+func (r *Runner[M]) earliest() time.Time {
+	at := time.Now().Add(time.Hour)
+	for _, t := range r.timers {
+		if t.Before(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+func (r *Runner[M]) due() {
+	now := time.Now()
+	for key, at := range r.timers {
+		if !at.After(now) {
+			delete(r.timers, key)
+			r.effects(r.m.Timeout(r.input(), key))
+		}
+	}
+}
+
+// commit makes the records durable and releases the replies that saw them.
+func (r *Runner[M]) commit() bool {
+	if len(r.records) > 0 {
+		o := batch.NoProducer()
+		o.BaseOffset = r.next
+		n := int32(len(r.records))
+		last := r.records[n-1].TimestampMs
+		b := storage.Batch{Base: r.next, Count: n, MaxTimestampMs: last, Bytes: batch.Encode(r.records, o)}
+		if err := r.log.Append(b).Wait(context.WithoutCancel(r.ctx)); err != nil {
+			return false
+		}
+		r.next += int64(n)
+		r.records = r.records[:0]
+	}
+	for _, reply := range r.replies {
+		if a := r.waiting[reply.To]; a != nil {
+			a.give(reply.Response, reply.Err)
+			delete(r.waiting, reply.To)
+		}
+	}
+	r.replies = r.replies[:0]
+	return true
+}
+
+func (r *Runner[M]) end(err error) {
+	for _, a := range r.waiting {
+		a.give(nil, err)
+	}
+	for {
+		select {
+		case s := <-r.steps:
+			s.answer.give(nil, err)
+		default:
+			return
+		}
+	}
+}
