@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"storage/storagetest": {"storage"},
 	"storage/memory":      {"storage"},
 	"storage/embedded":    {"storage", "vfs", "telemetry"},
-	"statelog":            {"storage", "batch", "telemetry"},
+	"statelog":            {"storage", "storage/embedded", "batch"},
 	"group":               {"statelog"},
 	"group/assign":        {},
 	"txn":                 {"statelog"},

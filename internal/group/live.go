@@ -49,6 +49,11 @@ func (m *Machine) SyncGroup(in statelog.Input, req *kmsg.SyncGroupRequest) state
 		return e
 	}
 	m.arm(&e, in, g, mb)
+	if mb.sync != 0 { // the client gave up on its earlier sync
+		given := mb.syncReq.ResponseKind().(*kmsg.SyncGroupResponse)
+		given.ErrorCode = kerr.RebalanceInProgress.Code
+		reply(&e, mb.sync, given)
+	}
 	mb.sync, mb.syncReq = in.Ticket, req
 	if g.phase == completing && mb.id == g.leader {
 		for _, a := range req.GroupAssignment {

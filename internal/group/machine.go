@@ -10,8 +10,10 @@
 package group
 
 import (
+	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,12 +90,7 @@ func (m *Machine) Loaded(statelog.Input) statelog.Effects { return statelog.Effe
 // Timeout implements statelog.Machine.
 func (m *Machine) Timeout(in statelog.Input, key string) statelog.Effects {
 	var e statelog.Effects
-	what, rest, _ := strings.Cut(key, "/")
-	memberID, groupID, _ := strings.Cut(rest, "/")
-	if what == "join" {
-		groupID = memberID + "/" + groupID
-		groupID = strings.TrimPrefix(groupID, "/")
-	}
+	what, memberID, groupID := parseKey(key)
 	g := m.groups[groupID]
 	if g == nil {
 		return e
@@ -105,6 +102,9 @@ func (m *Machine) Timeout(in statelog.Input, key string) statelog.Effects {
 			if mb.join == 0 {
 				m.remove(&e, in, g, id)
 			}
+		}
+		if len(g.members) == 0 {
+			m.rebalance(&e, in, g)
 		}
 		m.complete(&e, in, g)
 	case "session":
@@ -137,8 +137,24 @@ func (g *group) sorted() []*member {
 	return out
 }
 
-func sessionKey(g *group, id string) string { return "session/" + id + "/" + g.id }
-func joinKey(g *group) string               { return "join//" + g.id }
+// A timer's key is what, a space, the length of the member id, a slash, the member id and the
+// group id: clients choose both ids, so no character can part them.
+func timerKey(what, memberID, groupID string) string {
+	return fmt.Sprintf("%s %d/%s%s", what, len(memberID), memberID, groupID)
+}
+
+func parseKey(key string) (what, memberID, groupID string) {
+	what, rest, _ := strings.Cut(key, " ")
+	size, ids, _ := strings.Cut(rest, "/")
+	n, err := strconv.Atoi(size)
+	if err != nil || n > len(ids) {
+		panic("group: a timer key of another kind: " + key)
+	}
+	return what, ids[:n], ids[n:]
+}
+
+func sessionKey(g *group, id string) string { return timerKey("session", id, g.id) }
+func joinKey(g *group) string               { return timerKey("join", "", g.id) }
 
 func (m *Machine) arm(e *statelog.Effects, in statelog.Input, g *group, mb *member) {
 	e.Timers = append(e.Timers, statelog.Timer{Key: sessionKey(g, mb.id), At: in.Now.Add(mb.session)})

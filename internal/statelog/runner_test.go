@@ -1,0 +1,126 @@
+package statelog
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"iter"
+	"sync"
+	"testing"
+
+	"kelp/internal/storage"
+	"kelp/internal/storage/embedded"
+)
+
+// counter is a machine that counts; it holds a reply back until a later step.
+type counter struct{ n int64 }
+
+func (c *counter) Apply(r Record) error {
+	c.n = int64(binary.BigEndian.Uint64(r.Value))
+	return nil
+}
+func (c *counter) Loaded(Input) Effects          { return Effects{} }
+func (c *counter) Timeout(Input, string) Effects { return Effects{} }
+func (c *counter) Records() iter.Seq[Record]     { return func(func(Record) bool) {} }
+
+func (c *counter) add(in Input) Effects {
+	value := binary.BigEndian.AppendUint64(nil, uint64(c.n+1))
+	return Effects{Records: []Record{{Key: []byte("n"), Value: value}}, Replies: []Reply{{To: in.Ticket, Response: c.n + 1}}}
+}
+
+var part = storage.Partition{Topic: [16]byte{9}}
+
+func opener(t *testing.T, s storage.Store) func(context.Context) (storage.Log, error) {
+	t.Helper()
+	return func(ctx context.Context) (storage.Log, error) {
+		if err := s.Create(ctx, part); err != nil {
+			return nil, err
+		}
+		return s.Open(ctx, part, storage.OpenOptions{})
+	}
+}
+
+func TestEveryAnsweredStepIsThereAfterReopening(t *testing.T) {
+	dir := t.TempDir()
+	for round := range int64(3) {
+		s, err := embedded.Open(dir, embedded.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Open(t.Context(), opener(t, s), func() *counter { return &counter{} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		seen := map[int64]bool{}
+		for range 8 {
+			wg.Go(func() {
+				for range 100 {
+					got, err := r.Submit((*counter).add).Wait(t.Context())
+					mu.Lock()
+					if err != nil || seen[got.(int64)] || got.(int64) <= round*800 {
+						t.Errorf("%v %v", got, err)
+					}
+					seen[got.(int64)] = true
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		r.Close()
+		if _, err := r.Submit((*counter).add).Wait(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// failing lets appends fail once.
+type failing struct {
+	storage.Log
+	fail *bool
+}
+
+type failed struct{ err error }
+
+func (f failed) Wait(context.Context) error { return f.err }
+func (f failed) Done() <-chan struct{}      { return nil }
+
+func (f failing) Append(b storage.Batch) storage.Pending {
+	if *f.fail {
+		*f.fail = false
+		return failed{storage.ErrUnavailable}
+	}
+	return f.Log.Append(b)
+}
+
+func TestAFailedAppendIsForgottenByReplay(t *testing.T) {
+	s, err := embedded.Open(t.TempDir(), embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	open, fail := opener(t, s), false
+	r, err := Open(t.Context(), func(ctx context.Context) (storage.Log, error) {
+		l, err := open(ctx)
+		return failing{l, &fail}, err
+	}, func() *counter { return &counter{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f := func(want int64, wantErr error) {
+		t.Helper()
+		got, err := r.Submit((*counter).add).Wait(t.Context())
+		if !errors.Is(err, wantErr) || wantErr == nil && got.(int64) != want {
+			t.Fatalf("%v %v", got, err)
+		}
+	}
+	f(1, nil)
+	fail = true
+	f(0, ErrMoved)
+	f(2, nil)
+}
