@@ -55,6 +55,7 @@ type submission[M Machine] struct {
 type Answer struct {
 	once     sync.Once
 	done     chan struct{}
+	closed   <-chan struct{} // the runner's end: nothing is answered after it
 	response any
 	err      error
 }
@@ -70,10 +71,13 @@ func (a *Answer) give(response any, err error) {
 func (a *Answer) Wait(ctx context.Context) (any, error) {
 	select {
 	case <-a.done:
-		return a.response, a.err
+	case <-a.closed:
+		a.give(nil, ErrClosed) // unless it was answered at the last moment
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	<-a.done
+	return a.response, a.err
 }
 
 // Open replays the log that open gives and starts the machine. After a failed append open is
@@ -90,7 +94,7 @@ func Open[M Machine](ctx context.Context, open func(context.Context) (storage.Lo
 
 // Submit runs a step in order; its Answer gives what the step replied to its own ticket.
 func (r *Runner[M]) Submit(step func(M, Input) Effects) *Answer {
-	a := &Answer{done: make(chan struct{})}
+	a := &Answer{done: make(chan struct{}), closed: r.done}
 	select {
 	case <-r.ctx.Done():
 		a.give(nil, ErrClosed)
