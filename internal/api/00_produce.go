@@ -3,30 +3,32 @@ package api
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kelp/internal/batch"
+	"kelp/internal/cluster"
 	"kelp/internal/storage"
 	"kelp/internal/topic"
 )
 
 // records answers for the bytes of partitions.
 type records struct {
-	catalog       Catalog
+	catalog       *cluster.Catalog
 	partitions    *topic.Set
-	producers     ProducerIDs
-	now           func() time.Time
+	sessions      *fetchSessions
+	logDir        func() LogDir
 	maxFetchBytes int
 }
 
 // find resolves what a request names, by id where the version has one, else by name.
 func (h *records) find(ctx context.Context, name string, id [16]byte, index int32) (*topic.Partition, error) {
-	known, ok := h.catalog.ByName(name)
+	img := h.catalog.Image()
+	known, ok := img.ByName[name]
 	missing := kerr.UnknownTopicOrPartition
 	if id != [16]byte{} {
-		known, ok = h.catalog.ByID(id)
+		known, ok = img.ByID[id]
 		missing = kerr.UnknownTopicID
 	}
 	if !ok {
@@ -38,12 +40,13 @@ func (h *records) find(ctx context.Context, name string, id [16]byte, index int3
 	return h.partitions.Get(ctx, partitionOf(known, index))
 }
 
-// Produce: v3-13
+// Produce: v0-13
 //
 // Behavior: each partition's batch is checked and takes its place in arrival order; the answer
 // waits until all are durable. acks is 0, 1 or -1; 1 and -1 both mean durable.
 //
-// Version notes: v8 record errors. v13 topic ids.
+// Version notes: v0-2 take message sets of magic 0 and 1 and turn them into batches. v7 zstd.
+// v8 record errors. v13 topic ids.
 func (h *records) produce(ctx context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.ProduceRequest)
 	if req.Acks < -1 || req.Acks > 1 {
@@ -55,7 +58,7 @@ func (h *records) produce(ctx context.Context, r *Request) Reply {
 		out := kmsg.NewProduceResponseTopic()
 		out.Topic, out.TopicID = t.Topic, t.TopicID
 		for _, p := range t.Partitions {
-			answer, pending := h.produceOne(ctx, t, p)
+			answer, pending := h.produceOne(ctx, req, t, p)
 			if pending != nil {
 				waiting = append(waiting, produceWait{len(resp.Topics), len(out.Partitions), pending})
 			}
@@ -88,7 +91,7 @@ type produceWait struct {
 }
 
 func (h *records) produceOne(
-	ctx context.Context, t kmsg.ProduceRequestTopic, p kmsg.ProduceRequestTopicPartition,
+	ctx context.Context, req *kmsg.ProduceRequest, t kmsg.ProduceRequestTopic, p kmsg.ProduceRequestTopicPartition,
 ) (kmsg.ProduceResponseTopicPartition, storage.Pending) {
 	out := kmsg.NewProduceResponseTopicPartition()
 	out.Partition = p.Partition
@@ -97,7 +100,11 @@ func (h *records) produceOne(
 		refusePartition(&out, err)
 		return out, nil
 	}
-	appended, err := part.Produce(p.Records)
+	if req.Version < 7 && zstdInside(p.Records) {
+		refusePartition(&out, kerr.UnsupportedCompressionType)
+		return out, nil
+	}
+	appended, err := part.Produce(p.Records, req.Version < 3)
 	if err != nil {
 		refusePartition(&out, err)
 		out.LogStartOffset = part.LogStartOffset()
@@ -105,6 +112,12 @@ func (h *records) produceOne(
 	}
 	out.BaseOffset, out.LogAppendTime, out.LogStartOffset = appended.BaseOffset, appended.LogAppendTimeMs, appended.LogStartOffset
 	return out, appended.Pending
+}
+
+// zstdInside reports a zstd batch, which clients speak only from version 7 on (KIP-110).
+func zstdInside(records []byte) bool {
+	h, err := batch.ReadHeader(records)
+	return err == nil && h.Codec() == batch.Zstd
 }
 
 func refusePartition(out *kmsg.ProduceResponseTopicPartition, err error) {

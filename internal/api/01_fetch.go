@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kelp/internal/batch"
 	"kelp/internal/storage"
 	"kelp/internal/topic"
 )
@@ -14,31 +15,34 @@ import (
 // maxFetchWait bounds how long one Fetch may be parked, whatever the client asks for.
 const maxFetchWait = 5 * time.Minute
 
-// Fetch: v4-18
+// maxUnfoldedBytes bounds what one batch may unfold to when it is turned into messages.
+const maxUnfoldedBytes = 256 << 20
+
+// Fetch: v0-18
 //
 // Behavior: partitions are read in the order asked until max bytes; the first that has anything
 // gives at least one batch. Waits up to max wait for min bytes. The answer holds stored spans.
 //
-// Version notes: v9 leader epoch checks. v13 topic ids.
-//
-// Differs from Kafka: no fetch session is made (the answer's session id is 0, which KIP-227
-// allows), so clients send full requests; a request inside a session is FETCH_SESSION_ID_NOT_FOUND.
+// Version notes: v0-1 answer message sets of magic 0, v2-3 of magic 1, turned from batches and not
+// compressed. v7 sessions (KIP-227). v9 leader epoch checks. v12 last fetched epoch. v13 topic ids.
 func (h *records) fetch(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.FetchRequest)
-	if req.SessionID != 0 && req.SessionEpoch > 0 {
-		return Failed(kerr.FetchSessionIDNotFound)
+	s, wants, err := h.sessions.begin(req)
+	if err != nil {
+		return Failed(err)
 	}
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
+		defer h.sessions.end(s)
 		wait := min(time.Duration(max(req.MaxWaitMillis, 0))*time.Millisecond, maxFetchWait)
 		deadline, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
 		wake := make(chan struct{}, 1)
-		stop := h.watch(ctx, req, wake)
+		stop := h.watch(ctx, wants, wake)
 		defer stop()
 		for {
-			f := h.readAll(ctx, req)
+			f := h.readAll(ctx, req, wants)
 			if f.enough(req.MinBytes) || deadline.Err() != nil {
-				return f.response, nil
+				return f.answer(req, s), nil
 			}
 			select {
 			case <-wake:
@@ -54,13 +58,11 @@ func (h *records) fetch(_ context.Context, r *Request) Reply {
 }
 
 // watch arranges that wake is sent to whenever one of the asked partitions grows.
-func (h *records) watch(ctx context.Context, req *kmsg.FetchRequest, wake chan<- struct{}) (stop func()) {
+func (h *records) watch(ctx context.Context, wants []*wanted, wake chan<- struct{}) (stop func()) {
 	var cancels []func()
-	for _, t := range req.Topics {
-		for _, p := range t.Partitions {
-			if part, err := h.find(ctx, t.Topic, t.TopicID, p.Partition); err == nil {
-				cancels = append(cancels, part.Watch(wake))
-			}
+	for _, w := range wants {
+		if part, err := h.find(ctx, w.topic, w.id, w.Partition); err == nil {
+			cancels = append(cancels, part.Watch(wake))
 		}
 	}
 	return func() {
@@ -72,54 +74,82 @@ func (h *records) watch(ctx context.Context, req *kmsg.FetchRequest, wake chan<-
 
 // fetched is one pass over all partitions of a request.
 type fetched struct {
-	response *Fetched
-	bytes    int
-	failed   bool
+	parts  []readPart
+	bytes  int
+	failed bool
+}
+
+type readPart struct {
+	want   *wanted
+	answer kmsg.FetchResponseTopicPartition
+	span   storage.Span
+}
+
+// size is how many record bytes a partition gives.
+func (p *readPart) size() int {
+	if p.span != nil {
+		return p.span.Len()
+	}
+	return len(p.answer.RecordBatches)
 }
 
 // enough reports that the answer need not wait: min bytes are there or some partition failed.
 func (f *fetched) enough(minBytes int32) bool { return f.failed || f.bytes >= int(minBytes) }
 
 func (f *fetched) release() {
-	for _, s := range f.response.Spans {
-		if s != nil {
-			s.Release()
+	for _, p := range f.parts {
+		if p.span != nil {
+			p.span.Release()
 		}
 	}
 }
 
-func (h *records) readAll(ctx context.Context, req *kmsg.FetchRequest) *fetched {
-	f := &fetched{response: &Fetched{FetchResponse: req.ResponseKind().(*kmsg.FetchResponse)}}
+// answer builds the response; within a session it holds only what changed since the last one.
+func (f *fetched) answer(req *kmsg.FetchRequest, s *fetchSession) *Fetched {
+	out := &Fetched{FetchResponse: req.ResponseKind().(*kmsg.FetchResponse)}
+	if s != nil {
+		out.SessionID = s.id
+	}
+	for _, p := range f.parts {
+		if s != nil && !s.worthSending(p.want, &p.answer, p.size()) {
+			continue
+		}
+		n := len(out.Topics)
+		if n == 0 || out.Topics[n-1].Topic != p.want.topic || out.Topics[n-1].TopicID != p.want.id {
+			t := kmsg.NewFetchResponseTopic()
+			t.Topic, t.TopicID = p.want.topic, p.want.id
+			out.Topics = append(out.Topics, t)
+			n++
+		}
+		out.Topics[n-1].Partitions = append(out.Topics[n-1].Partitions, p.answer)
+		out.Spans = append(out.Spans, p.span)
+	}
+	return out
+}
+
+func (h *records) readAll(ctx context.Context, req *kmsg.FetchRequest, wants []*wanted) *fetched {
+	f := &fetched{parts: make([]readPart, 0, len(wants))}
 	budget := h.maxFetchBytes
 	if req.Version >= 3 {
 		budget = min(budget, int(req.MaxBytes))
 	}
-	for _, t := range req.Topics {
-		out := kmsg.NewFetchResponseTopic()
-		out.Topic, out.TopicID = t.Topic, t.TopicID
-		for _, p := range t.Partitions {
-			answer, span := h.readOne(ctx, req, t, p, budget-f.bytes, f.bytes == 0)
-			f.failed = f.failed || answer.ErrorCode != 0
-			if span != nil {
-				f.bytes += span.Len()
-			}
-			f.bytes += len(answer.RecordBatches)
-			out.Partitions = append(out.Partitions, answer)
-			f.response.Spans = append(f.response.Spans, span)
-		}
-		f.response.Topics = append(f.response.Topics, out)
+	for _, w := range wants {
+		p := readPart{want: w}
+		p.answer, p.span = h.readOne(ctx, req, w, budget-f.bytes, f.bytes == 0)
+		f.failed = f.failed || p.answer.ErrorCode != 0 || p.answer.DivergingEpoch.Epoch >= 0
+		f.bytes += p.size()
+		f.parts = append(f.parts, p)
 	}
 	return f
 }
 
 func (h *records) readOne(
-	ctx context.Context, req *kmsg.FetchRequest, t kmsg.FetchRequestTopic, p kmsg.FetchRequestTopicPartition,
-	budget int, atLeastOne bool,
+	ctx context.Context, req *kmsg.FetchRequest, p *wanted, budget int, atLeastOne bool,
 ) (kmsg.FetchResponseTopicPartition, storage.Span) {
 	out := kmsg.NewFetchResponseTopicPartition()
 	out.Partition, out.RecordBatches = p.Partition, []byte{}
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = -1, -1, -1
-	part, err := h.find(ctx, t.Topic, t.TopicID, p.Partition)
+	part, err := h.find(ctx, p.topic, p.id, p.Partition)
 	if err == nil {
 		err = checkEpoch(part, p.CurrentLeaderEpoch)
 	}
@@ -127,9 +157,17 @@ func (h *records) readOne(
 	if err == nil {
 		out.LogStartOffset, out.HighWatermark = part.LogStartOffset(), part.HighWatermark()
 		out.LastStableOffset = out.HighWatermark
+		if diverges(part, p, &out) {
+			return out, nil
+		}
 		span, err = part.Read(ctx, p.FetchOffset, max(0, min(budget, int(p.PartitionMaxBytes))), atLeastOne)
 	}
-	if err == nil && span.Len() == 0 {
+	if err == nil && req.Version < 4 {
+		out.RecordBatches, err = asMessages(span, req.Version, p)
+		span.Release()
+		span = nil
+	}
+	if span != nil && span.Len() == 0 {
 		span.Release()
 		span = nil
 	}
@@ -138,6 +176,32 @@ func (h *records) readOne(
 		return out, nil
 	}
 	return out, span
+}
+
+// asMessages turns stored batches into what clients before Kafka 0.11 read.
+func asMessages(span storage.Span, version int16, p *wanted) ([]byte, error) {
+	b, err := span.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	magic := int8(0)
+	if version >= 2 {
+		magic = 1
+	}
+	return batch.ToMessages(b, magic, p.FetchOffset, int(p.PartitionMaxBytes), maxUnfoldedBytes)
+}
+
+// diverges compares the epoch of the record that the client read last with ours (KIP-595).
+func diverges(part *topic.Partition, p *wanted, out *kmsg.FetchResponseTopicPartition) bool {
+	if p.LastFetchedEpoch < 0 {
+		return false
+	}
+	epoch, end := part.EndOfEpoch(p.LastFetchedEpoch)
+	if epoch == p.LastFetchedEpoch && end >= p.FetchOffset {
+		return false
+	}
+	out.DivergingEpoch.Epoch, out.DivergingEpoch.EndOffset = epoch, end
+	return true
 }
 
 // checkEpoch compares the leader epoch a client knows with ours (KIP-320); -1 is no check.

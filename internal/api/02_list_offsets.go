@@ -18,14 +18,13 @@ const (
 	latestTieredTimestamp  = -5 // KIP-1005
 )
 
-// ListOffsets: v1-11
+// ListOffsets: v0-11
 //
 // Behavior: earliest, latest, the record with the largest timestamp, or the first at or after a
 // time. Nothing is tiered, so earliest local is earliest and latest tiered is none.
 //
-// Version notes: v4 leader epochs. v7 max timestamp. v8 earliest local, v9 latest tiered.
-//
-// Differs from Kafka: v0 (a list of segment offsets) is not served.
+// Version notes: v0 lists where segments begin that are not newer than the time, newest first.
+// v4 leader epochs. v7 max timestamp. v8 earliest local, v9 latest tiered.
 func (h *records) listOffsets(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.ListOffsetsRequest)
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
@@ -34,7 +33,7 @@ func (h *records) listOffsets(_ context.Context, r *Request) Reply {
 			out := kmsg.NewListOffsetsResponseTopic()
 			out.Topic = t.Topic
 			for _, p := range t.Partitions {
-				out.Partitions = append(out.Partitions, h.listOne(ctx, t.Topic, p))
+				out.Partitions = append(out.Partitions, h.listOne(ctx, req.Version, t.Topic, p))
 			}
 			resp.Topics = append(resp.Topics, out)
 		}
@@ -43,13 +42,17 @@ func (h *records) listOffsets(_ context.Context, r *Request) Reply {
 }
 
 func (h *records) listOne(
-	ctx context.Context, name string, p kmsg.ListOffsetsRequestTopicPartition,
+	ctx context.Context, version int16, name string, p kmsg.ListOffsetsRequestTopicPartition,
 ) kmsg.ListOffsetsResponseTopicPartition {
 	out := kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp, out.LeaderEpoch = p.Partition, -1, -1, -1
 	part, err := h.find(ctx, name, [16]byte{}, p.Partition)
 	if err == nil {
 		err = checkEpoch(part, p.CurrentLeaderEpoch)
+	}
+	if err == nil && version == 0 {
+		out.OldStyleOffsets = part.SegmentsBefore(p.Timestamp, int(p.MaxNumOffsets))
+		return out
 	}
 	if err == nil {
 		out.Offset, out.Timestamp, err = offsetFor(ctx, part, p.Timestamp)

@@ -2,17 +2,23 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 // topics answers for the cluster's metadata.
 type topics struct {
-	catalog    Catalog
-	advertise  func(*Request) (string, int32)
-	nodeID     int32
-	autoCreate bool
+	catalog           *cluster.Catalog
+	dropped           func(context.Context, cluster.Topic)
+	advertise         func(*Request) (string, int32)
+	nodeID            int32
+	defaultPartitions int32
+	autoCreate        bool
+	settings          []Setting
 }
 
 // Metadata: v0-13
@@ -29,18 +35,22 @@ func (t *topics) metadata(ctx context.Context, r *Request) Reply {
 		return Now(t.describe(r, req))
 	}
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
-		create := kmsg.NewPtrCreateTopicsRequest()
-		create.SetVersion(create.MaxVersion())
 		for _, name := range missing {
 			c := kmsg.NewCreateTopicsRequestTopic()
 			c.Topic, c.NumPartitions, c.ReplicationFactor = name, -1, -1
-			create.Topics = append(create.Topics, c)
-		}
-		if _, err := t.catalog.CreateTopics(ctx, create); err != nil {
-			return nil, err
+			// Whoever came first made it; any other refusal shows as a topic that is not there.
+			if _, err := t.create(ctx, c, false); err != nil && !errors.Is(err, cluster.ErrExists) && !isRefusal(err) {
+				return nil, err
+			}
 		}
 		return t.describe(r, req), nil
 	})
+}
+
+// isRefusal reports an error that has a code of Kafka's beyond the unknown one.
+func isRefusal(err error) bool {
+	code, _ := codeOf(err)
+	return code != kerr.UnknownServerError.Code && code != kerr.KafkaStorageError.Code
 }
 
 // missing lists the names that this request creates.
@@ -49,11 +59,12 @@ func (t *topics) missing(req *kmsg.MetadataRequest) []string {
 		return nil
 	}
 	var names []string
+	img := t.catalog.Image()
 	for _, asked := range req.Topics {
 		if asked.Topic == nil || asked.TopicID != [16]byte{} {
 			continue
 		}
-		if _, known := t.catalog.ByName(*asked.Topic); !known {
+		if _, known := img.ByName[*asked.Topic]; !known && legalTopicName(*asked.Topic) == nil {
 			names = append(names, *asked.Topic)
 		}
 	}
@@ -66,24 +77,26 @@ func (t *topics) describe(r *Request, req *kmsg.MetadataRequest) *kmsg.MetadataR
 	broker.NodeID = t.nodeID
 	broker.Host, broker.Port = t.advertise(r)
 	resp.Brokers = append(resp.Brokers, broker)
-	resp.ClusterID = kmsg.StringPtr(t.catalog.ClusterID())
+	img := t.catalog.Image()
+	resp.ClusterID = kmsg.StringPtr(img.ClusterID)
 	resp.ControllerID = t.nodeID
+	resp.AuthorizedOperations = operations(req.IncludeClusterAuthorizedOperations, clusterOperations)
 	if req.Topics == nil || (req.Version == 0 && len(req.Topics) == 0) {
-		for _, known := range t.catalog.Topics() {
-			resp.Topics = append(resp.Topics, t.topic(known))
+		for _, known := range img.ByName {
+			resp.Topics = append(resp.Topics, t.topic(req, known))
 		}
 		return resp
 	}
 	for _, asked := range req.Topics {
-		resp.Topics = append(resp.Topics, t.asked(asked))
+		resp.Topics = append(resp.Topics, t.asked(req, img, asked))
 	}
 	return resp
 }
 
-func (t *topics) asked(asked kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
+func (t *topics) asked(req *kmsg.MetadataRequest, img *cluster.Image, asked kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
 	if asked.TopicID != [16]byte{} {
-		if known, ok := t.catalog.ByID(asked.TopicID); ok {
-			return t.topic(known)
+		if known, ok := img.ByID[asked.TopicID]; ok {
+			return t.topic(req, known)
 		}
 		out := kmsg.NewMetadataResponseTopic()
 		out.TopicID, out.ErrorCode = asked.TopicID, kerr.UnknownTopicID.Code
@@ -95,19 +108,20 @@ func (t *topics) asked(asked kmsg.MetadataRequestTopic) kmsg.MetadataResponseTop
 		out.ErrorCode = kerr.UnknownTopicID.Code
 		return out
 	}
-	if known, ok := t.catalog.ByName(*asked.Topic); ok {
-		return t.topic(known)
+	if known, ok := img.ByName[*asked.Topic]; ok {
+		return t.topic(req, known)
 	}
 	out.ErrorCode = kerr.UnknownTopicOrPartition.Code
-	if !LegalTopicName(*asked.Topic) {
+	if legalTopicName(*asked.Topic) != nil {
 		out.ErrorCode = kerr.InvalidTopicException.Code
 	}
 	return out
 }
 
-func (t *topics) topic(known Topic) kmsg.MetadataResponseTopic {
+func (t *topics) topic(req *kmsg.MetadataRequest, known cluster.Topic) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
-	out.Topic, out.TopicID, out.IsInternal = kmsg.StringPtr(known.Name), known.ID, known.Internal
+	out.Topic, out.TopicID = kmsg.StringPtr(known.Name), known.ID
+	out.AuthorizedOperations = operations(req.IncludeTopicAuthorizedOperations, topicOperations)
 	for i := range known.Partitions {
 		p := kmsg.NewMetadataResponseTopicPartition()
 		p.Partition, p.Leader, p.LeaderEpoch = i, t.nodeID, 0
@@ -115,21 +129,6 @@ func (t *topics) topic(known Topic) kmsg.MetadataResponseTopic {
 		out.Partitions = append(out.Partitions, p)
 	}
 	return out
-}
-
-// LegalTopicName is Kafka's rule (org.apache.kafka.common.internals.Topic).
-func LegalTopicName(name string) bool {
-	if name == "" || name == "." || name == ".." || len(name) > 249 {
-		return false
-	}
-	for _, c := range []byte(name) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 func refuseMetadata(req kmsg.Request, err error) kmsg.Response {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -14,28 +15,60 @@ import (
 func (t *topics) deleteTopics(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.DeleteTopicsRequest)
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
-		resp, err := t.catalog.DeleteTopics(ctx, req)
-		if err != nil {
-			return nil, err
+		resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
+		for _, asked := range deleted(req) {
+			out := kmsg.NewDeleteTopicsResponseTopic()
+			out.Topic, out.TopicID = asked.Topic, asked.TopicID
+			if err := t.delete(ctx, &out); err != nil {
+				out.ErrorCode, out.ErrorMessage = codeOf(err)
+			}
+			resp.Topics = append(resp.Topics, out)
 		}
 		return resp, nil
 	})
 }
 
+// deleted lists what is asked for in either form.
+func deleted(req *kmsg.DeleteTopicsRequest) []kmsg.DeleteTopicsRequestTopic {
+	asked := req.Topics
+	for i := range req.TopicNames {
+		t := kmsg.NewDeleteTopicsRequestTopic()
+		t.Topic = &req.TopicNames[i]
+		asked = append(asked, t)
+	}
+	return asked
+}
+
+func (t *topics) delete(ctx context.Context, out *kmsg.DeleteTopicsResponseTopic) error {
+	img := t.catalog.Image()
+	known, ok := img.ByID[out.TopicID]
+	missing := kerr.UnknownTopicID
+	if out.Topic != nil {
+		if out.TopicID != [16]byte{} {
+			return refuse(kerr.InvalidRequest, "a topic is named by its name or its id, not both")
+		}
+		known, ok = img.ByName[*out.Topic]
+		missing = kerr.UnknownTopicOrPartition
+	}
+	if !ok {
+		return missing
+	}
+	gone, err := t.catalog.DeleteTopic(ctx, known.ID)
+	if err != nil {
+		return err
+	}
+	out.Topic, out.TopicID = kmsg.StringPtr(gone.Name), gone.ID
+	t.dropped(ctx, gone)
+	return nil
+}
+
 func refuseDeleteTopics(req kmsg.Request, err error) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
-	r := req.(*kmsg.DeleteTopicsRequest)
-	refuse := func(name *string, id [16]byte) {
+	for _, asked := range deleted(req.(*kmsg.DeleteTopicsRequest)) {
 		out := kmsg.NewDeleteTopicsResponseTopic()
-		out.Topic, out.TopicID = name, id
+		out.Topic, out.TopicID = asked.Topic, asked.TopicID
 		out.ErrorCode, out.ErrorMessage = codeOf(err)
 		resp.Topics = append(resp.Topics, out)
-	}
-	for i := range r.TopicNames {
-		refuse(&r.TopicNames[i], [16]byte{})
-	}
-	for _, asked := range r.Topics {
-		refuse(asked.Topic, asked.TopicID)
 	}
 	return resp
 }

@@ -20,7 +20,7 @@ func (h *records) initProducerID(_ context.Context, r *Request) Reply {
 		return Failed(kerr.TransactionalIDAuthorizationFailed)
 	}
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
-		id, err := h.producers.Next(ctx)
+		id, err := h.catalog.Next(ctx)
 		if err != nil {
 			return nil, err
 		}

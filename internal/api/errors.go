@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"kelp/internal/cluster"
 	"kelp/internal/storage"
 )
 
@@ -19,6 +20,16 @@ func codeOf(err error) (code int16, message *string) {
 		return kafka.Code, &text
 	}
 	switch {
+	case errors.Is(err, cluster.ErrExists):
+		return kerr.TopicAlreadyExists.Code, &text
+	case errors.Is(err, cluster.ErrUnknown):
+		return kerr.UnknownTopicOrPartition.Code, &text
+	case errors.Is(err, cluster.ErrCollides):
+		return kerr.InvalidTopicException.Code, &text
+	case errors.Is(err, cluster.ErrInvalidPartitions):
+		return kerr.InvalidPartitions.Code, &text
+	case errors.Is(err, cluster.ErrInvalidConfig):
+		return kerr.InvalidConfig.Code, &text
 	case errors.Is(err, storage.ErrFenced), errors.Is(err, storage.ErrClosed):
 		return kerr.NotLeaderForPartition.Code, &text
 	case errors.Is(err, storage.ErrOutOfRange):

@@ -6,58 +6,53 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kelp/internal/cluster"
 	"kelp/internal/storage"
 	"kelp/internal/topic"
 )
 
 // Options are the domain packages the handlers work on.
 type Options struct {
-	Catalog    Catalog
+	Catalog    *cluster.Catalog
 	Partitions *topic.Set
-	Producers  ProducerIDs
 	Groups     Coordinator
+	// Dropped frees the bytes of a topic that the metadata no longer has.
+	Dropped func(context.Context, cluster.Topic)
 	// Advertise gives the host and port that a client is told, from the address that it dialled.
-	Advertise  func(*Request) (host string, port int32)
-	NodeID     int32
-	AutoCreate bool // auto.create.topics.enable
-	Now        func() time.Time
+	Advertise         func(*Request) (host string, port int32)
+	NodeID            int32
+	DefaultPartitions int32
+	AutoCreate        bool // auto.create.topics.enable
+	// Settings are what the broker was started with, in Kafka's names.
+	Settings []Setting
+	LogDir   func() LogDir
+	Now      func() time.Time
 	// MaxFetchBytes bounds what one Fetch response may hold, whatever the client asks for.
 	MaxFetchBytes int
 }
 
-// Topic is what the handlers know of a topic.
-type Topic struct {
-	ID         [16]byte
-	Name       string
-	Partitions int32
-	Internal   bool
-}
-
-// Catalog is the cluster's metadata as the handlers see it. Reads are of the newest image; the
-// changing methods return once the change is durable.
-type Catalog interface {
-	ClusterID() string
-	Topics() []Topic
-	ByName(name string) (Topic, bool)
-	ByID(id [16]byte) (Topic, bool)
-	CreateTopics(ctx context.Context, req *kmsg.CreateTopicsRequest) (*kmsg.CreateTopicsResponse, error)
-	DeleteTopics(ctx context.Context, req *kmsg.DeleteTopicsRequest) (*kmsg.DeleteTopicsResponse, error)
-}
-
-// ProducerIDs hands out producer ids, each once, also across restarts.
-type ProducerIDs interface {
-	Next(ctx context.Context) (int64, error)
+// Setting is a value that the broker was started with, shown by DescribeConfigs.
+type Setting struct {
+	Name, Value string
+	Kind        cluster.Kind
+	Default     bool // nobody chose it
+	Doc         string
 }
 
 // New builds the handlers and returns the table of what is served.
 func New(o Options) []Entry {
-	r := &records{catalog: o.Catalog, partitions: o.Partitions, producers: o.Producers, now: o.Now, maxFetchBytes: o.MaxFetchBytes}
-	t := &topics{catalog: o.Catalog, advertise: o.Advertise, nodeID: o.NodeID, autoCreate: o.AutoCreate}
+	r := &records{
+		catalog: o.Catalog, partitions: o.Partitions, sessions: newFetchSessions(o.Now), logDir: o.LogDir, maxFetchBytes: o.MaxFetchBytes,
+	}
+	t := &topics{
+		catalog: o.Catalog, dropped: o.Dropped, advertise: o.Advertise, nodeID: o.NodeID,
+		defaultPartitions: o.DefaultPartitions, autoCreate: o.AutoCreate, settings: o.Settings,
+	}
 	g := &groups{coordinator: o.Groups, advertise: o.Advertise, nodeID: o.NodeID}
 	table := []Entry{
-		{Key: kmsg.Produce, Min: 3, Max: 13, Handle: r.produce, Refuse: refuseProduce},
-		{Key: kmsg.Fetch, Min: 4, Max: 18, Handle: r.fetch, Refuse: refuseFetch},
-		{Key: kmsg.ListOffsets, Min: 1, Max: 11, Handle: r.listOffsets, Refuse: refuseListOffsets},
+		{Key: kmsg.Produce, Min: 0, Max: 13, Handle: r.produce, Refuse: refuseProduce},
+		{Key: kmsg.Fetch, Min: 0, Max: 18, Handle: r.fetch, Refuse: refuseFetch},
+		{Key: kmsg.ListOffsets, Min: 0, Max: 11, Handle: r.listOffsets, Refuse: refuseListOffsets},
 		{Key: kmsg.Metadata, Min: 0, Max: 13, Handle: t.metadata, Refuse: refuseMetadata},
 		{Key: kmsg.OffsetCommit, Min: 0, Max: 9, Handle: g.offsetCommit, Refuse: refuseGroup},
 		{Key: kmsg.OffsetFetch, Min: 0, Max: 9, Handle: g.offsetFetch, Refuse: refuseGroup},
@@ -70,6 +65,19 @@ func New(o Options) []Entry {
 		{Key: kmsg.DeleteTopics, Min: 0, Max: 6, Handle: t.deleteTopics, Refuse: refuseDeleteTopics},
 		{Key: kmsg.DeleteRecords, Min: 0, Max: 2, Handle: r.deleteRecords, Refuse: refuseDeleteRecords},
 		{Key: kmsg.InitProducerID, Min: 0, Max: 5, Handle: r.initProducerID, Refuse: refuseInitProducerID},
+		{Key: kmsg.DescribeConfigs, Min: 0, Max: 4, Handle: t.describeConfigs, Refuse: refuseDescribeConfigs},
+		{Key: kmsg.AlterConfigs, Min: 0, Max: 2, Handle: t.alterConfigs, Refuse: refuseAlterConfigs},
+		{Key: kmsg.DescribeLogDirs, Min: 0, Max: 5, Handle: r.describeLogDirs, Refuse: refuseDescribeLogDirs},
+		{Key: kmsg.CreatePartitions, Min: 0, Max: 3, Handle: t.createPartitions, Refuse: refuseCreatePartitions},
+		{Key: kmsg.ElectLeaders, Min: 0, Max: 2, Handle: t.electLeaders, Refuse: refuseElectLeaders},
+		{Key: kmsg.IncrementalAlterConfigs, Min: 0, Max: 1, Handle: t.incrementalAlterConfigs, Refuse: refuseIncrementalAlterConfigs},
+		{
+			Key: kmsg.ListPartitionReassignments, Min: 0, Max: 0,
+			Handle: t.listPartitionReassignments, Refuse: refuseListPartitionReassignments,
+		},
+		{Key: kmsg.DescribeCluster, Min: 0, Max: 2, Handle: t.describeCluster, Refuse: refuseDescribeCluster},
+		{Key: kmsg.DescribeProducers, Min: 0, Max: 0, Handle: r.describeProducers, Refuse: refuseDescribeProducers},
+		{Key: kmsg.DescribeTopicPartitions, Min: 0, Max: 0, Handle: t.describeTopicPartitions, Refuse: refuseDescribeTopicPartitions},
 		{Key: kmsg.OffsetForLeaderEpoch, Min: 0, Max: 4, Handle: r.offsetForLeaderEpoch, Refuse: refuseOffsetForLeaderEpoch},
 	}
 	v := &versions{}
@@ -78,6 +86,6 @@ func New(o Options) []Entry {
 	return table
 }
 
-func partitionOf(t Topic, index int32) storage.Partition {
+func partitionOf(t cluster.Topic, index int32) storage.Partition {
 	return storage.Partition{Topic: t.ID, Index: index}
 }

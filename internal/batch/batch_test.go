@@ -63,7 +63,7 @@ func TestRecordsComeBackInEveryCodec(t *testing.T) {
 			b = compressed(t, plain, c)
 		}
 		SetBaseOffset(b, 41)
-		h, err := Validate(b, 1<<20)
+		h, err := Validate(b, 1<<20, nil)
 		if err != nil || h.Codec() != c || h.Count != 3 || h.LastOffset() != 43 {
 			t.Fatalf("codec %d: %+v %v", c, h, err)
 		}
@@ -90,12 +90,12 @@ func TestEveryFlippedBitUnderTheChecksumIsSeen(t *testing.T) {
 	for i := 17 * 8; i < len(good)*8; i++ {
 		b := bytes.Clone(good)
 		b[i/8] ^= 1 << (i % 8)
-		if _, err := Validate(b, 1<<20); err == nil {
+		if _, err := Validate(b, 1<<20, nil); err == nil {
 			t.Fatalf("bit %d flipped and not seen", i)
 		}
 	}
 	for n := range good {
-		if _, err := Validate(good[:n], 1<<20); err == nil {
+		if _, err := Validate(good[:n], 1<<20, nil); err == nil {
 			t.Fatalf("cut at %d and not seen", n)
 		}
 	}
@@ -104,7 +104,7 @@ func TestEveryFlippedBitUnderTheChecksumIsSeen(t *testing.T) {
 func TestUnfoldingIsBounded(t *testing.T) {
 	big := Encode([]Record{{Value: make([]byte, 1<<20)}}, NoProducer())
 	for _, c := range []Codec{Gzip, Snappy, LZ4, Zstd} {
-		if _, err := Validate(compressed(t, big, c), 1000); !errors.Is(err, ErrTooLarge) {
+		if _, err := Validate(compressed(t, big, c), 1000, nil); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("codec %d: %v", c, err)
 		}
 	}
@@ -116,6 +116,6 @@ func FuzzValidate(f *testing.F) {
 		if len(b) > HeaderBytes {
 			sealCRC(b)
 		}
-		_, _ = Validate(b, 1<<16)
+		_, _ = Validate(b, 1<<16, nil)
 	})
 }

@@ -104,4 +104,10 @@ func SetLogAppendTime(b []byte, ms int64) {
 	sealCRC(b)
 }
 
+// SetMaxTimestamp patches the largest timestamp and renews the checksum.
+func SetMaxTimestamp(b []byte, ms int64) {
+	binary.BigEndian.PutUint64(b[35:], uint64(ms))
+	sealCRC(b)
+}
+
 func sealCRC(b []byte) { binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli)) }

@@ -20,8 +20,9 @@ type Record struct {
 }
 
 // Validate checks the one whole v2 batch that b must be: length, magic, CRC-32C, counts, and that
-// every record parses with the offset delta it must have.
-func Validate(b []byte, maxDecompressed int) (Header, error) {
+// every record parses with the offset delta it must have. Each record, without its headers, is
+// shown to each by its index; what it aliases is gone afterwards.
+func Validate(b []byte, maxDecompressed int, each func(int32, Record)) (Header, error) {
 	h, err := ReadHeader(b)
 	if err != nil {
 		return h, err
@@ -43,6 +44,9 @@ func Validate(b []byte, maxDecompressed int) (Header, error) {
 		if r.Offset != h.BaseOffset+int64(n) {
 			return h, fmt.Errorf("%w: record %d has offset delta %d", ErrInvalid, n, r.Offset-h.BaseOffset)
 		}
+		if each != nil {
+			each(n, r)
+		}
 		n++
 	}
 	return h, nil
@@ -60,13 +64,28 @@ func Records(b []byte, maxDecompressed int) iter.Seq2[Record, error] {
 	return walk(b[:h.TotalBytes()], h, maxDecompressed, true)
 }
 
-// walk yields the records; without headers nothing is allocated per record.
+// walk yields the records. Without headers nothing is allocated per record, and the records alias
+// a pooled buffer.
 func walk(b []byte, h Header, maxDecompressed int, headers bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		body, err := decompress(h.Codec(), b[HeaderBytes:], maxDecompressed)
+		var scratch []byte
+		if !headers && h.Codec() != None {
+			pooled := scratches.Get().(*[]byte)
+			scratch = (*pooled)[:0]
+			defer func() {
+				if cap(scratch) <= maxScratchBytes {
+					*pooled = scratch
+				}
+				scratches.Put(pooled)
+			}()
+		}
+		body, err := decompress(h.Codec(), scratch, b[HeaderBytes:], maxDecompressed)
 		if err != nil {
 			yield(Record{}, err)
 			return
+		}
+		if scratch != nil {
+			scratch = body
 		}
 		c := cursor{b: body}
 		for i := range h.Count {

@@ -17,7 +17,7 @@ func TestMetadataSurvivesAndProducerIDsAreNeverRepeated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := Open(t.Context(), s, time.Now)
+		c, err := Open(t.Context(), s, Options{Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -25,11 +25,11 @@ func TestMetadataSurvivesAndProducerIDsAreNeverRepeated(t *testing.T) {
 			t.Fatal("the cluster id changed")
 		}
 		clusterID = c.Image().ClusterID
-		_, err = c.CreateTopic(t.Context(), "kept", 4, false)
+		_, err = c.CreateTopic(t.Context(), Topic{Name: "kept", Partitions: 4}, false)
 		if round == 0 && err != nil || round > 0 && !errors.Is(err, ErrExists) {
 			t.Fatal(err)
 		}
-		if gone, err := c.CreateTopic(t.Context(), "gone", 1, false); err != nil {
+		if gone, err := c.CreateTopic(t.Context(), Topic{Name: "gone", Partitions: 1}, false); err != nil {
 			t.Fatal(err)
 		} else if _, err := c.DeleteTopic(t.Context(), gone.ID); err != nil {
 			t.Fatal(err)

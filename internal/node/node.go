@@ -38,8 +38,12 @@ type Options struct {
 	Logger            *slog.Logger
 }
 
-// maxFetchBytes is Kafka's fetch.max.bytes of a broker.
-const maxFetchBytes = 55 << 20
+// Kafka's defaults of a broker.
+const (
+	maxFetchBytes        = 55 << 20        // fetch.max.bytes
+	producerExpirationMs = 24 * 60 * 60000 // producer.id.expiration.ms
+	retentionCheck       = 5 * time.Minute // log.retention.check.interval.ms
+)
 
 // Node is a running broker.
 type Node struct {
@@ -49,6 +53,9 @@ type Node struct {
 	http   *http.Server
 	wg     sync.WaitGroup
 	errs   chan error
+
+	life context.Context // ends with Close
+	end  context.CancelFunc
 
 	Kafka []net.Addr
 	HTTP  net.Addr
@@ -65,6 +72,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{store: store, errs: make(chan error, len(o.Listen)+1)}
+	n.life, n.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.serve(ctx, o, advertise); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -72,24 +80,30 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 }
 
 func (n *Node) serve(ctx context.Context, o Options, advertise func(*api.Request) (string, int32)) error {
-	metadata, err := cluster.Open(ctx, n.store, time.Now)
+	static := cluster.Configs{"message.max.bytes": strconv.Itoa(o.MaxMessageBytes)}
+	metadata, err := cluster.Open(ctx, n.store, cluster.Options{Now: time.Now, Static: static})
 	if err != nil {
 		return err
 	}
-	set := topic.NewSet(n.store, func(storage.Partition) topic.Options {
-		return topic.Options{Now: time.Now, Config: func() topic.Config { return topic.Config{MaxMessageBytes: o.MaxMessageBytes} }}
+	set := topic.NewSet(n.store, func(id storage.Partition) topic.Options {
+		return topic.Options{
+			Now: time.Now, ProducerExpirationMs: producerExpirationMs,
+			Config: func() *cluster.TopicConfig { return metadata.Image().ByID[id.Topic].Config },
+		}
 	})
-	cat := &catalog{Catalog: metadata, set: set, defaultPartitions: o.DefaultPartitions, logger: o.Logger}
-	if err := cat.dropOrphans(ctx, n.store); err != nil {
+	keep := &keeper{catalog: metadata, set: set, logger: o.Logger}
+	if err := keep.dropOrphans(ctx, n.store); err != nil {
 		return err
 	}
+	n.wg.Go(func() { n.housekeep(keep) })
 	n.groups, err = statelog.Open(ctx, n.groupLog, func() *group.Machine { return group.New(group.Defaults()) })
 	if err != nil {
 		return fmt.Errorf("consumer groups: %w", err)
 	}
 	n.server = server.New(server.Options{Logger: o.Logger, Table: api.New(api.Options{
-		Catalog: cat, Partitions: set, Producers: metadata, Groups: n.groups, Advertise: advertise, NodeID: o.NodeID, AutoCreate: o.AutoCreate,
-		Now: time.Now, MaxFetchBytes: maxFetchBytes,
+		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: keep.drop, Advertise: advertise, NodeID: o.NodeID,
+		DefaultPartitions: o.DefaultPartitions, AutoCreate: o.AutoCreate, Settings: settings(o),
+		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: maxFetchBytes,
 	})})
 	for _, address := range o.Listen {
 		l, err := net.Listen("tcp", address)
@@ -100,6 +114,20 @@ func (n *Node) serve(ctx context.Context, o Options, advertise func(*api.Request
 		n.wg.Go(func() { n.errs <- n.server.Serve(l) })
 	}
 	return n.serveHTTP(o.HTTP)
+}
+
+// housekeep cleans topics until the node is closed.
+func (n *Node) housekeep(keep *keeper) {
+	tick := time.NewTicker(retentionCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.life.Done():
+			return
+		case <-tick.C:
+			keep.clean(n.life)
+		}
+	}
 }
 
 // groupLog opens the partition of the group machine.
@@ -132,6 +160,7 @@ func (n *Node) Failed() <-chan error { return n.errs }
 
 // Close stops listening, ends connections, and flushes and closes the store.
 func (n *Node) Close() error {
+	n.end()
 	if n.server != nil {
 		n.server.Close()
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"kelp/internal/batch"
+	"kelp/internal/cluster"
 	"kelp/internal/storage"
 )
 
@@ -27,17 +29,13 @@ const maxDecompressedBytes = 256 << 20
 // restoreBytes is how much is read at a time when producer state is rebuilt.
 const restoreBytes = 4 << 20
 
-// Config is what a topic's settings say about its partitions.
-type Config struct {
-	MaxMessageBytes int
-	LogAppendTime   bool
-}
-
 // Options of one ownership.
 type Options struct {
 	Epoch  int32
-	Config func() Config
+	Config func() *cluster.TopicConfig // in force now
 	Now    func() time.Time
+	// ProducerExpirationMs is how long a silent producer is remembered (producer.id.expiration.ms).
+	ProducerExpirationMs int64
 }
 
 // Partition is one partition led here.
@@ -91,7 +89,7 @@ func (p *Partition) restore(ctx context.Context, from, end int64) error {
 			if err != nil {
 				break
 			}
-			p.remember(h, h.BaseOffset, nil)
+			p.remember(h, h.BaseOffset, nil, p.o.Now().UnixMilli())
 			from = h.LastOffset() + 1
 			b = b[h.TotalBytes():]
 		}
@@ -104,90 +102,6 @@ func (p *Partition) restore(ctx context.Context, from, end int64) error {
 	return nil
 }
 
-// Appended is a batch that has its place. Pending is nil for a repeat of one that is durable.
-type Appended struct {
-	BaseOffset, LogAppendTimeMs, LogStartOffset int64
-	Pending                                     storage.Pending
-}
-
-// Rejected is a batch that may not enter.
-type Rejected struct {
-	Err     *kerr.Error
-	Message string
-	Records []RecordError
-}
-
-// RecordError names one record of a rejected batch by its index.
-type RecordError struct {
-	Index   int32
-	Message string
-}
-
-func (r *Rejected) Error() string { return r.Err.Message + ": " + r.Message }
-
-func (r *Rejected) Unwrap() error { return r.Err }
-
-func reject(k *kerr.Error, format string, args ...any) error {
-	return &Rejected{Err: k, Message: fmt.Sprintf(format, args...)}
-}
-
-// Produce checks one v2 batch and appends it. The bytes are patched in place and must stay as
-// they are until Pending is done.
-func (p *Partition) Produce(records []byte) (Appended, error) {
-	h, err := p.check(records)
-	if err != nil {
-		return Appended{}, err
-	}
-	appendMs := int64(-1)
-	if p.o.Config().LogAppendTime {
-		appendMs = p.o.Now().UnixMilli()
-		batch.SetLogAppendTime(records, appendMs)
-		h.MaxTimestampMs = appendMs
-	}
-	start, _ := p.log.Bounds()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	repeat, err := p.admit(h)
-	if err != nil {
-		return Appended{}, err
-	}
-	if repeat != nil {
-		return Appended{BaseOffset: repeat.offset, LogAppendTimeMs: appendMs, LogStartOffset: start, Pending: repeat.pending}, nil
-	}
-	base := p.next
-	batch.SetBaseOffset(records, base)
-	batch.SetLeaderEpoch(records, p.o.Epoch)
-	pending := p.log.Append(storage.Batch{Base: base, Count: h.Count, MaxTimestampMs: h.MaxTimestampMs, Bytes: records})
-	p.next += int64(h.Count)
-	p.remember(h, base, pending)
-	return Appended{BaseOffset: base, LogAppendTimeMs: appendMs, LogStartOffset: start, Pending: pending}, nil
-}
-
-func (p *Partition) check(records []byte) (batch.Header, error) {
-	if limit := p.o.Config().MaxMessageBytes; len(records) > limit {
-		return batch.Header{}, reject(kerr.MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(records), limit)
-	}
-	h, err := batch.Validate(records, maxDecompressedBytes)
-	switch {
-	case err == nil && h.Control():
-		return h, reject(kerr.InvalidRecord, "clients must not write control batches")
-	case err == nil && h.Transactional():
-		return h, reject(kerr.InvalidTxnState, "the producer has no transaction here")
-	case err == nil:
-		return h, nil
-	case errors.Is(err, batch.ErrMagic):
-		return h, reject(kerr.UnsupportedForMessageFormat, "only record batches of magic 2 are taken")
-	case errors.Is(err, batch.ErrInvalid):
-		return h, reject(kerr.InvalidRecord, "%v", err)
-	case errors.Is(err, batch.ErrCompression):
-		return h, reject(kerr.UnsupportedCompressionType, "%v", err)
-	case errors.Is(err, batch.ErrTooLarge):
-		return h, reject(kerr.MessageTooLarge, "%v", err)
-	default:
-		return h, reject(kerr.CorruptMessage, "%v", err)
-	}
-}
-
 // Read gives stored batches from an offset on, as storage.Log does.
 func (p *Partition) Read(ctx context.Context, from int64, maxBytes int, atLeastOne bool) (storage.Span, error) {
 	return p.log.Read(ctx, storage.ReadRange{From: from, MaxBytes: maxBytes, AtLeastOne: atLeastOne})
@@ -198,6 +112,9 @@ func (p *Partition) LogStartOffset() int64 {
 	start, _ := p.log.Bounds()
 	return start
 }
+
+// Bytes is the stored size.
+func (p *Partition) Bytes() int64 { return p.log.Shape().Bytes }
 
 // HighWatermark is the first offset that cannot be read yet.
 func (p *Partition) HighWatermark() int64 { return p.highWatermark.Load() }
@@ -275,6 +192,25 @@ func (p *Partition) firstAt(ctx context.Context, base, atLeastMs int64) (offset,
 	return -1, -1, nil
 }
 
+// SegmentsBefore lists at most limit offsets, newest first, at which something begins that is not
+// newer than a time: the end, then segments. -1 is the newest time, -2 the oldest (ListOffsets v0).
+func (p *Partition) SegmentsBefore(timestampMs int64, limit int) []int64 {
+	offsets := []int64{p.LogStartOffset()}
+	for i, s := range p.log.Shape().Segments {
+		if i > 0 && (timestampMs == -1 || s.MaxTimestampMs <= timestampMs) {
+			offsets = append(offsets, s.Base)
+		}
+	}
+	if end := p.HighWatermark(); end > offsets[len(offsets)-1] && (timestampMs == -1 || timestampMs >= p.o.Now().UnixMilli()) {
+		offsets = append(offsets, end)
+	}
+	if timestampMs == -2 {
+		offsets = offsets[:1]
+	}
+	slices.Reverse(offsets)
+	return offsets[:min(len(offsets), max(0, limit))]
+}
+
 // EndOfEpoch answers OffsetForLeaderEpoch: the largest epoch not above the asked one and the
 // offset where the next one starts; -1 and -1 when the epoch is not known.
 func (p *Partition) EndOfEpoch(epoch int32) (leaderEpoch int32, endOffset int64) {
@@ -299,6 +235,9 @@ func (p *Partition) EndOfEpoch(epoch int32) (leaderEpoch int32, endOffset int64)
 
 // DeleteRecords moves the log start up; -1 is the high watermark.
 func (p *Partition) DeleteRecords(ctx context.Context, before int64) (lowWatermark int64, err error) {
+	if !p.o.Config().Delete {
+		return -1, kerr.PolicyViolation
+	}
 	if before == -1 {
 		before = p.HighWatermark()
 	}

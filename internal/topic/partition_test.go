@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"kelp/internal/batch"
+	"kelp/internal/cluster"
 	"kelp/internal/storage"
 	"kelp/internal/storage/embedded"
 )
@@ -16,8 +17,13 @@ var id = storage.Partition{Topic: [16]byte{1}}
 
 func options() Options {
 	return Options{
-		Config: func() Config { return Config{MaxMessageBytes: 1000} },
-		Now:    func() time.Time { return time.UnixMilli(5000) },
+		Config: func() *cluster.TopicConfig {
+			return &cluster.TopicConfig{
+				MaxMessageBytes: 1000, CompressionType: "producer", TimestampBeforeMaxMs: 1 << 60, TimestampAfterMaxMs: 1000, Delete: true,
+			}
+		},
+		Now:                  func() time.Time { return time.UnixMilli(5000) },
+		ProducerExpirationMs: 1 << 60,
 	}
 }
 
@@ -47,7 +53,7 @@ func TestIdempotentProducersAcrossARestart(t *testing.T) {
 	s, p := opened(t, dir)
 	put := func(b []byte, offset int64, want error) {
 		t.Helper()
-		a, err := p.Produce(b)
+		a, err := p.Produce(b, false)
 		if want != nil || err != nil {
 			if !errors.Is(err, want) {
 				t.Fatalf("%v, want %v", err, want)
@@ -87,7 +93,7 @@ func TestTimesAreFoundInsideBatches(t *testing.T) {
 	s, p := opened(t, t.TempDir())
 	defer s.Close()
 	for _, times := range [][]int64{{10, 30, 20}, {15}, {40}} {
-		a, err := p.Produce(of(-1, -1, -1, times...))
+		a, err := p.Produce(of(-1, -1, -1, times...), false)
 		if err != nil || a.Pending.Wait(t.Context()) != nil {
 			t.Fatal(err)
 		}
@@ -116,13 +122,14 @@ func TestBadBatchesGetKafkasCodes(t *testing.T) {
 	defer s.Close()
 	f := func(b []byte, want *kerr.Error) {
 		t.Helper()
-		if _, err := p.Produce(b); !errors.Is(err, want) {
+		if _, err := p.Produce(b, false); !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
 		}
 	}
-	f(nil, kerr.CorruptMessage)
-	f(make([]byte, 1001), kerr.MessageTooLarge)
-	f(make([]byte, 70), kerr.UnsupportedForMessageFormat)
+	f(nil, kerr.InvalidRecord)
+	f(of(-1, -1, -1, make([]int64, 200)...), kerr.MessageTooLarge)
+	f(make([]byte, 70), kerr.InvalidRecord)
+	f(of(-1, -1, -1, 6001), kerr.InvalidTimestamp)
 	torn := of(-1, -1, -1, 1)
 	torn[len(torn)-1]++
 	f(torn, kerr.CorruptMessage)

@@ -12,8 +12,10 @@ const keptBatches = 5
 
 // producer is what is known of one idempotent producer (Kafka's ProducerStateEntry).
 type producer struct {
-	epoch   int16
-	batches []sent // oldest first
+	epoch    int16
+	batches  []sent // oldest first
+	latestMs int64  // largest timestamp of its newest batch
+	seenMs   int64  // when it last appended, or was restored
 }
 
 // sent is one batch of a producer.
@@ -32,6 +34,10 @@ func (p *Partition) admit(h batch.Header) (repeat *sent, err error) {
 		return nil, nil
 	}
 	known := p.producers[h.ProducerID]
+	if known != nil && p.o.Now().UnixMilli()-known.seenMs >= p.o.ProducerExpirationMs {
+		delete(p.producers, h.ProducerID)
+		known = nil
+	}
 	last := sequence(h.BaseSequence, h.LastOffsetDelta)
 	switch {
 	case known == nil:
@@ -58,7 +64,7 @@ func (p *Partition) admit(h batch.Header) (repeat *sent, err error) {
 }
 
 // remember notes a batch of a producer, live and on restore.
-func (p *Partition) remember(h batch.Header, offset int64, pending storage.Pending) {
+func (p *Partition) remember(h batch.Header, offset int64, pending storage.Pending, nowMs int64) {
 	if h.ProducerID < 0 || h.Control() {
 		return
 	}
@@ -67,10 +73,42 @@ func (p *Partition) remember(h batch.Header, offset int64, pending storage.Pendi
 		known = &producer{epoch: h.ProducerEpoch}
 		p.producers[h.ProducerID] = known
 	}
+	known.latestMs, known.seenMs = h.MaxTimestampMs, nowMs
 	if len(known.batches) == keptBatches {
 		known.batches = append(known.batches[:0], known.batches[1:]...)
 	}
 	known.batches = append(known.batches, sent{
 		first: h.BaseSequence, last: sequence(h.BaseSequence, h.LastOffsetDelta), offset: offset, pending: pending,
 	})
+}
+
+// Producer is one idempotent producer as it is shown.
+type Producer struct {
+	ID              int64
+	Epoch           int16
+	LastSequence    int32
+	LastTimestampMs int64
+}
+
+// Producers lists the producers that are remembered.
+func (p *Partition) Producers() []Producer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]Producer, 0, len(p.producers))
+	for id, known := range p.producers {
+		last := known.batches[len(known.batches)-1].last
+		all = append(all, Producer{ID: id, Epoch: known.epoch, LastSequence: last, LastTimestampMs: known.latestMs})
+	}
+	return all
+}
+
+// expireProducers forgets producers that have been silent for too long.
+func (p *Partition) expireProducers(nowMs int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, known := range p.producers {
+		if nowMs-known.seenMs >= p.o.ProducerExpirationMs {
+			delete(p.producers, id)
+		}
+	}
 }

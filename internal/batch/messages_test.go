@@ -1,0 +1,131 @@
+package batch
+
+import (
+	"bytes"
+	"errors"
+	"hash/crc32"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// message builds one message with kmsg's writer, which is not ours.
+func message(magic int8, attributes int8, offset, timestampMs int64, key, value []byte) []byte {
+	var raw []byte
+	if magic == 0 {
+		m := kmsg.MessageV0{Offset: offset, Magic: 0, Attributes: attributes, Key: key, Value: value}
+		raw = m.AppendTo(nil)
+	} else {
+		m := kmsg.MessageV1{Offset: offset, Magic: 1, Attributes: attributes, Timestamp: timestampMs, Key: key, Value: value}
+		raw = m.AppendTo(nil)
+	}
+	size := uint32(len(raw) - 12)
+	raw[8], raw[9], raw[10], raw[11] = byte(size>>24), byte(size>>16), byte(size>>8), byte(size)
+	sum := crc32.ChecksumIEEE(raw[16:])
+	raw[12], raw[13], raw[14], raw[15] = byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum)
+	return raw
+}
+
+func TestMessageSetsBecomeOneBatchAndComeBack(t *testing.T) {
+	for magic := range int8(2) {
+		inner := append(message(magic, 0, 0, 70, []byte("k"), nil), message(magic, 0, 1, 71, nil, []byte("value"))...)
+		for _, codec := range []Codec{None, Gzip, Snappy, LZ4} {
+			set := inner
+			if codec != None {
+				folded, err := compress(codec, defaultLevel(codec), inner)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if codec == LZ4 && magic == 0 {
+					folded[6] ^= 0x55 // the wrong header checksum of magic 0
+				}
+				set = message(magic, int8(codec), 1, 71, nil, folded)
+			}
+			b, err := FromMessages(set, 1<<20)
+			if err != nil {
+				t.Fatalf("magic %d codec %d: %v", magic, codec, err)
+			}
+			SetBaseOffset(b, 10)
+			if h, err := Validate(b, 1<<20, nil); err != nil || h.Codec() != codec || h.Count != 2 {
+				t.Fatalf("magic %d codec %d: %+v %v", magic, codec, h, err)
+			}
+			got, err := ToMessages(b, magic, 10, 1<<20, 1<<20)
+			want := append(message(magic, 0, 10, 70, []byte("k"), nil), message(magic, 0, 11, 71, nil, []byte("value"))...)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("magic %d codec %d: %x, want %x, %v", magic, codec, got, want, err)
+			}
+			got, err = ToMessages(b, magic, 11, 1, 1<<20)
+			if err != nil || !bytes.Equal(got, want[len(want)-len(got):]) || len(got) == 0 {
+				t.Fatalf("from the middle: %x %v", got, err)
+			}
+			got, err = ToMessages(b, magic, 0, 1, 1<<20)
+			if err != nil || !bytes.Equal(got, want[:len(got)]) || len(got) == 0 || len(got) == len(want) {
+				t.Fatalf("one only: %x %v", got, err)
+			}
+		}
+	}
+}
+
+func TestBadMessageSets(t *testing.T) {
+	good := message(1, 0, 0, 5, nil, []byte("value"))
+	for n := 1; n < len(good); n++ {
+		if _, err := FromMessages(good[:n], 1<<20); !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("cut at %d: %v", n, err)
+		}
+	}
+	for i := 12 * 8; i < len(good)*8; i++ {
+		bad := bytes.Clone(good)
+		bad[i/8] ^= 1 << (i % 8)
+		if _, err := FromMessages(bad, 1<<20); !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("bit %d: %v", i, err)
+		}
+	}
+	folded, err := compress(Gzip, -1, message(1, 0, 0, 5, nil, make([]byte, 1<<16)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := FromMessages(message(1, 1, 0, 5, nil, folded), 1000); !errors.Is(err, ErrTooLarge) {
+		t.Fatal(err)
+	}
+	nested, err := compress(Gzip, -1, message(1, 1, 0, 5, nil, folded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := FromMessages(message(1, 1, 0, 5, nil, nested), 1<<20); !errors.Is(err, ErrCompression) {
+		t.Fatal(err)
+	}
+	if _, err := FromMessages(nil, 1); !errors.Is(err, ErrInvalid) {
+		t.Fatal(err)
+	}
+}
+
+func TestRecompressionKeepsRecordsAndHeader(t *testing.T) {
+	from := Encode(sample(), Options{ProducerID: 7, ProducerEpoch: 1, BaseSequence: 3})
+	for _, to := range []Codec{Gzip, Snappy, LZ4, Zstd, None} {
+		b, err := Recompress(from, to, defaultLevel(to), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := Validate(b, 1<<20, nil)
+		if err != nil || h.Codec() != to || h.ProducerID != 7 || h.BaseSequence != 3 {
+			t.Fatalf("%+v %v", h, err)
+		}
+		if from, err = Recompress(b, None, 0, 1<<20); err != nil || !bytes.Equal(from, Encode(sample(), Options{ProducerID: 7, ProducerEpoch: 1, BaseSequence: 3})) {
+			t.Fatalf("codec %d: %x %v", to, from, err)
+		}
+	}
+}
+
+func FuzzFromMessages(f *testing.F) {
+	f.Add(message(0, 0, 0, 0, []byte("k"), []byte("v")))
+	f.Add(message(1, 1, 0, 0, nil, []byte("v")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		out, err := FromMessages(b, 1<<16)
+		if err != nil {
+			return
+		}
+		if _, err := Validate(out, 1<<20, nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
