@@ -1,7 +1,14 @@
-.PHONY: help test check build
+.PHONY: help run test check build docs
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+run: ## build and serve: Kafka on 127.0.0.1:9092, HTTP on 127.0.0.1:8080, data in ./data
+	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp
+	exec bin/kelp serve
+
+docs: ## rewrite the generated pages of docs/
+	go test ./internal/config ./internal/api -update
 
 build: ## compile everything, for every platform we ship
 	go build ./...

@@ -20,6 +20,7 @@ type records struct {
 	sessions      *fetchSessions
 	logDir        func() LogDir
 	maxFetchBytes int
+	draining      <-chan struct{}
 }
 
 // find resolves what a request names, by id where the version has one, else by name.

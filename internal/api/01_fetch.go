@@ -46,6 +46,8 @@ func (h *records) fetch(_ context.Context, r *Request) Reply {
 			}
 			select {
 			case <-wake:
+			case <-h.draining:
+				return f.answer(req, s), nil
 			case <-deadline.Done():
 				if ctx.Err() != nil {
 					f.release()

@@ -10,11 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Limits of fetch sessions, Kafka's max.incremental.fetch.session.cache.slots and its eviction time.
-const (
-	maxFetchSessions     = 1000
-	fetchSessionEviction = 2 * time.Minute
-)
+// fetchSessionEviction is how long a session must have been idle to make room for another.
+const fetchSessionEviction = 2 * time.Minute
 
 // The session epochs that are not counted (org.apache.kafka.common.requests.FetchMetadata).
 const (
@@ -52,13 +49,14 @@ type fetchSession struct {
 
 // fetchSessions holds the sessions of all connections.
 type fetchSessions struct {
-	now func() time.Time
-	mu  sync.Mutex // guards all below
-	all map[int32]*fetchSession
+	now   func() time.Time
+	slots int
+	mu    sync.Mutex // guards all below
+	all   map[int32]*fetchSession
 }
 
-func newFetchSessions(now func() time.Time) *fetchSessions {
-	return &fetchSessions{now: now, all: map[int32]*fetchSession{}}
+func newFetchSessions(now func() time.Time, slots int) *fetchSessions {
+	return &fetchSessions{now: now, slots: slots, all: map[int32]*fetchSession{}}
 }
 
 // begin takes a request into its session and lists what to read. The session is nil for a full
@@ -95,7 +93,7 @@ func (f *fetchSessions) begin(req *kmsg.FetchRequest) (*fetchSession, []*wanted,
 // create makes a session, nil when all slots are taken by busier ones.
 func (f *fetchSessions) create(req *kmsg.FetchRequest, wants []*wanted) *fetchSession {
 	now := f.now()
-	if len(f.all) >= maxFetchSessions {
+	if len(f.all) >= f.slots {
 		oldest := &fetchSession{usedAt: now}
 		for _, s := range f.all {
 			if s.usedAt.Before(oldest.usedAt) && !s.busy {

@@ -29,6 +29,10 @@ type Options struct {
 	Now      func() time.Time
 	// MaxFetchBytes bounds what one Fetch response may hold, whatever the client asks for.
 	MaxFetchBytes int
+	// MaxFetchSessions bounds the fetch sessions that are remembered.
+	MaxFetchSessions int
+	// Draining is closed when nothing new comes: fetches that wait are answered with what there is.
+	Draining <-chan struct{}
 }
 
 // Setting is a value that the broker was started with, shown by DescribeConfigs.
@@ -42,7 +46,8 @@ type Setting struct {
 // New builds the handlers and returns the table of what is served.
 func New(o Options) []Entry {
 	r := &records{
-		catalog: o.Catalog, partitions: o.Partitions, sessions: newFetchSessions(o.Now), logDir: o.LogDir, maxFetchBytes: o.MaxFetchBytes,
+		catalog: o.Catalog, partitions: o.Partitions, sessions: newFetchSessions(o.Now, o.MaxFetchSessions), logDir: o.LogDir,
+		maxFetchBytes: o.MaxFetchBytes, draining: o.Draining,
 	}
 	t := &topics{
 		catalog: o.Catalog, dropped: o.Dropped, advertise: o.Advertise, nodeID: o.NodeID,

@@ -91,7 +91,7 @@ type Catalog struct {
 
 // The reasons for which a change is refused.
 var (
-	ErrExists            = errors.New("topic exists")
+	ErrExists            = errors.New("topic already exists")
 	ErrUnknown           = errors.New("unknown topic")
 	ErrInvalidPartitions = fmt.Errorf("partitions must be from 1 to %d", maxPartitions)
 	ErrCollides          = errors.New("the name differs from that of another topic only in . and _")
@@ -223,7 +223,7 @@ func (c *Catalog) CreateTopic(ctx context.Context, t Topic, validateOnly bool) (
 	defer c.mu.Unlock()
 	img := c.Image()
 	if known, ok := img.ByName[t.Name]; ok {
-		return known, fmt.Errorf("topic '%s' already exists: %w", t.Name, ErrExists)
+		return known, fmt.Errorf("%w: %s", ErrExists, t.Name)
 	}
 	if other, ok := img.collision(t.Name); ok {
 		return t, fmt.Errorf("%w: %s", ErrCollides, other)

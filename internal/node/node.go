@@ -14,35 +14,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"kelp/internal/api"
 	"kelp/internal/cluster"
+	"kelp/internal/config"
 	"kelp/internal/group"
 	"kelp/internal/server"
 	"kelp/internal/statelog"
 	"kelp/internal/storage"
 	"kelp/internal/storage/embedded"
+	"kelp/internal/telemetry"
 	"kelp/internal/topic"
-)
-
-// Options of a node.
-type Options struct {
-	Data              string
-	Listen            []string
-	Advertise         string // host:port, or empty to give a client the address that it dialled
-	HTTP              string
-	NodeID            int32
-	Sync              bool // acknowledge after fsync
-	DefaultPartitions int32
-	AutoCreate        bool
-	MaxMessageBytes   int
-	Logger            *slog.Logger
-}
-
-// Kafka's defaults of a broker.
-const (
-	maxFetchBytes        = 55 << 20        // fetch.max.bytes
-	producerExpirationMs = 24 * 60 * 60000 // producer.id.expiration.ms
-	retentionCheck       = 5 * time.Minute // log.retention.check.interval.ms
 )
 
 // Node is a running broker.
@@ -51,6 +34,8 @@ type Node struct {
 	groups *statelog.Runner[*group.Machine]
 	server *server.Server
 	http   *http.Server
+	health telemetry.Health
+	drain  time.Duration
 	wg     sync.WaitGroup
 	errs   chan error
 
@@ -62,63 +47,92 @@ type Node struct {
 }
 
 // Start opens the store, replays the metadata and listens.
-func Start(ctx context.Context, o Options) (*Node, error) {
+func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, error) {
 	advertise, err := advertiser(o.Advertise)
 	if err != nil {
 		return nil, err
 	}
-	store, err := embedded.Open(filepath.Join(o.Data, "log"), embedded.Options{Sync: o.Sync, Logger: o.Logger})
+	static, err := brokerConfigs(o)
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{store: store, errs: make(chan error, len(o.Listen)+1)}
+	metrics := telemetry.Registry()
+	store, err := embedded.Open(filepath.Join(o.Data, "log"), embedded.Options{
+		Sync: o.Durability == config.DurabilityFsync, Logger: logger, Metrics: metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{store: store, errs: make(chan error, len(o.Listen)+1), drain: o.DrainTimeout}
 	n.life, n.end = context.WithCancel(context.WithoutCancel(ctx))
-	if err := n.serve(ctx, o, advertise); err != nil {
+	p := parts{o: o, logger: logger, metrics: metrics, static: static, advertise: advertise}
+	if err := n.serve(ctx, p); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
+	n.health.SetReady(true)
 	return n, nil
 }
 
-func (n *Node) serve(ctx context.Context, o Options, advertise func(*api.Request) (string, int32)) error {
-	static := cluster.Configs{"message.max.bytes": strconv.Itoa(o.MaxMessageBytes)}
+// parts is what a start hands on.
+type parts struct {
+	o         config.Config
+	logger    *slog.Logger
+	metrics   *prometheus.Registry
+	static    cluster.Configs
+	advertise func(*api.Request) (string, int32)
+}
+
+func (n *Node) serve(ctx context.Context, p parts) error {
+	o, logger, static := p.o, p.logger, p.static
 	metadata, err := cluster.Open(ctx, n.store, cluster.Options{Now: time.Now, Static: static})
 	if err != nil {
 		return err
 	}
 	set := topic.NewSet(n.store, func(id storage.Partition) topic.Options {
 		return topic.Options{
-			Now: time.Now, ProducerExpirationMs: producerExpirationMs,
+			Now: time.Now, ProducerExpirationMs: o.Limits.ProducerExpiration.Milliseconds(),
 			Config: func() *cluster.TopicConfig { return metadata.Image().ByID[id.Topic].Config },
 		}
 	})
-	keep := &keeper{catalog: metadata, set: set, logger: o.Logger}
+	keep := &keeper{catalog: metadata, set: set, logger: logger}
 	if err := keep.dropOrphans(ctx, n.store); err != nil {
 		return err
 	}
-	n.wg.Go(func() { n.housekeep(keep) })
-	n.groups, err = statelog.Open(ctx, n.groupLog, func() *group.Machine { return group.New(group.Defaults()) })
+	n.wg.Go(func() { n.housekeep(keep, o.Limits.RetentionCheck) })
+	limits := group.Defaults()
+	limits.MaxSize = o.Limits.GroupMembers
+	n.groups, err = statelog.Open(ctx, n.groupLog, func() *group.Machine { return group.New(limits) })
 	if err != nil {
 		return fmt.Errorf("consumer groups: %w", err)
 	}
-	n.server = server.New(server.Options{Logger: o.Logger, Table: api.New(api.Options{
-		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: keep.drop, Advertise: advertise, NodeID: o.NodeID,
-		DefaultPartitions: o.DefaultPartitions, AutoCreate: o.AutoCreate, Settings: settings(o),
-		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: maxFetchBytes,
-	})})
+	table := api.New(api.Options{
+		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: keep.drop, Advertise: p.advertise, NodeID: o.NodeID,
+		DefaultPartitions: o.Defaults.Partitions, AutoCreate: o.AutoCreateTopics, Settings: settings(o),
+		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: o.Limits.FetchBytes,
+		MaxFetchSessions: o.Limits.FetchSessions, Draining: n.life.Done(),
+	})
+	n.server = server.New(server.Options{Logger: logger, Table: table, Metrics: p.metrics, Limits: server.Limits{
+		FrameBytes: o.Limits.RequestBytes, Connections: o.Limits.Connections, InFlight: o.Limits.RequestsInFlight,
+		InFlightBytes: o.Limits.BytesInFlight, IdleTimeout: o.Limits.IdleTimeout,
+	}})
 	for _, address := range o.Listen {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			return fmt.Errorf("--listen %s: %w", address, err)
+			return fmt.Errorf("listen: %w; free the address or choose another", err)
 		}
 		n.Kafka = append(n.Kafka, l.Addr())
-		n.wg.Go(func() { n.errs <- n.server.Serve(l) })
+		n.wg.Go(func() {
+			if err := n.server.Serve(l); err != nil {
+				n.errs <- err
+			}
+		})
 	}
-	return n.serveHTTP(o.HTTP)
+	return n.serveHTTP(o.HTTP, p.metrics)
 }
 
 // housekeep cleans topics until the node is closed.
-func (n *Node) housekeep(keep *keeper) {
-	tick := time.NewTicker(retentionCheck)
+func (n *Node) housekeep(keep *keeper, every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
@@ -138,37 +152,42 @@ func (n *Node) groupLog(ctx context.Context) (storage.Log, error) {
 	return n.store.Open(ctx, cluster.GroupPartition, storage.OpenOptions{})
 }
 
-func (n *Node) serveHTTP(address string) error {
+func (n *Node) serveHTTP(address string, metrics *prometheus.Registry) error {
 	if address == "" {
 		return nil
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("--http %s: %w", address, err)
+		return fmt.Errorf("http: %w; free the address or choose another", err)
 	}
-	mux := http.NewServeMux()
-	ok := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
-	mux.HandleFunc("GET /healthz", ok)
-	mux.HandleFunc("GET /readyz", ok)
-	n.HTTP, n.http = l.Addr(), &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	n.wg.Go(func() { n.errs <- n.http.Serve(l) })
+	handler := telemetry.Handler(metrics, &n.health, n.store.Failed)
+	n.HTTP, n.http = l.Addr(), &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	n.wg.Go(func() {
+		if err := n.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			n.errs <- err
+		}
+	})
 	return nil
 }
 
 // Failed gives the error of a listener that ended by itself.
 func (n *Node) Failed() <-chan error { return n.errs }
 
-// Close stops listening, ends connections, and flushes and closes the store.
+// Close stops listening, lets requests finish, ends connections, and flushes and closes the store.
 func (n *Node) Close() error {
-	n.end()
+	n.health.SetReady(false)
+	n.end() // fetches that wait are answered with what there is
+	if n.groups != nil {
+		n.groups.Close() // members that wait are sent to look for the coordinator again
+	}
 	if n.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), n.drain)
+		_ = n.server.Drain(ctx) // what has not finished by then is cut off
+		cancel()
 		n.server.Close()
 	}
 	if n.http != nil {
 		_ = n.http.Close()
-	}
-	if n.groups != nil {
-		n.groups.Close()
 	}
 	err := n.store.Close()
 	n.wg.Wait()
@@ -186,11 +205,11 @@ func advertiser(fixed string) (func(*api.Request) (string, int32), error) {
 	}
 	host, port, err := net.SplitHostPort(fixed)
 	if err != nil {
-		return nil, fmt.Errorf("--advertise %s: want host:port: %w", fixed, err)
+		return nil, fmt.Errorf("advertise: %s: want host:port: %w", fixed, err)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("--advertise %s: want a port number: %w", fixed, err)
+		return nil, fmt.Errorf("advertise: %s: want a port number: %w", fixed, err)
 	}
 	return func(*api.Request) (string, int32) { return host, int32(n) }, nil
 }

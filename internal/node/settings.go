@@ -1,15 +1,18 @@
 package node
 
 import (
+	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
 	"kelp/internal/api"
 	"kelp/internal/cluster"
+	"kelp/internal/config"
 )
 
 // settings shows in Kafka's names what the broker was started with.
-func settings(o Options) []api.Setting {
+func settings(o config.Config) []api.Setting {
 	number := func(name string, value, standard int64, doc string) api.Setting {
 		return api.Setting{Name: name, Value: strconv.FormatInt(value, 10), Kind: cluster.Int, Default: value == standard, Doc: doc}
 	}
@@ -20,13 +23,19 @@ func settings(o Options) []api.Setting {
 	return []api.Setting{
 		number("node.id", int64(o.NodeID), -1, "Number of this broker."),
 		number("broker.id", int64(o.NodeID), -1, "Number of this broker."),
-		number("num.partitions", int64(o.DefaultPartitions), 1, "Partitions of a topic that is created without a count."),
+		number("num.partitions", int64(o.Defaults.Partitions), 1, "Partitions of a topic that is created without a count."),
 		number("default.replication.factor", 1, 1, "Replicas of a topic that is created without a factor."),
-		number("producer.id.expiration.ms", producerExpirationMs, producerExpirationMs, "How long a silent producer is remembered."),
-		number("log.retention.check.interval.ms", retentionCheck.Milliseconds(), retentionCheck.Milliseconds(), "How often old records are looked for."),
-		number("fetch.max.bytes", maxFetchBytes, maxFetchBytes, "Most bytes that a fetch is answered with."),
+		number("producer.id.expiration.ms", o.Limits.ProducerExpiration.Milliseconds(), 24*60*60000, "How long a silent producer is remembered."),
+		number("log.retention.check.interval.ms", o.Limits.RetentionCheck.Milliseconds(), 300000, "How often old records are looked for."),
+		number("fetch.max.bytes", int64(o.Limits.FetchBytes), 55<<20, "Most bytes that a fetch is answered with."),
+		number("socket.request.max.bytes", int64(o.Limits.RequestBytes), 100<<20, "Largest request."),
+		number("max.connections", int64(o.Limits.Connections), math.MaxInt32, "Most open connections."),
+		number("connections.max.idle.ms", o.Limits.IdleTimeout.Milliseconds(), 600_000, "How long a connection may be silent."),
+		number("queued.max.request.bytes", o.Limits.BytesInFlight, -1, "Most bytes of unanswered requests."),
+		number("max.incremental.fetch.session.cache.slots", int64(o.Limits.FetchSessions), 1000, "Most fetch sessions."),
+		number("group.max.size", int64(o.Limits.GroupMembers), math.MaxInt32, "Most members of a group."),
 		{
-			Name: "auto.create.topics.enable", Value: strconv.FormatBool(o.AutoCreate), Kind: cluster.Boolean, Default: o.AutoCreate,
+			Name: "auto.create.topics.enable", Value: strconv.FormatBool(o.AutoCreateTopics), Kind: cluster.Boolean, Default: o.AutoCreateTopics,
 			Doc: "Whether asking for an unknown topic creates it.",
 		},
 		{Name: "listeners", Value: strings.Join(listeners, ","), Kind: cluster.List, Doc: "Addresses the broker listens on."},
@@ -44,4 +53,25 @@ func advertised(address string) string {
 		return ""
 	}
 	return "PLAINTEXT://" + address
+}
+
+// brokerConfigs are the defaults of topics that were given at start, by the broker's keys.
+func brokerConfigs(o config.Config) (cluster.Configs, error) {
+	given := cluster.Configs{}
+	for _, name := range o.Defaults.KafkaKeys() {
+		key, ok := cluster.BrokerKey(name)
+		if !ok {
+			return nil, fmt.Errorf("broker-config: %s is no broker config that topics take their default from; "+
+				"use Kafka's broker keys, such as log.retention.ms", name)
+		}
+		value, err := key.Check(o.Defaults.Kafka[name])
+		if err != nil {
+			return nil, fmt.Errorf("broker-config: %s: %w", name, err)
+		}
+		given[name] = value
+	}
+	if o.Limits.MessageBytes != config.Default().Limits.MessageBytes {
+		given["message.max.bytes"] = strconv.Itoa(o.Limits.MessageBytes)
+	}
+	return given, nil
 }

@@ -10,6 +10,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,8 +18,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/semaphore"
 
 	"kelp/internal/api"
 	"kelp/internal/wire"
@@ -26,11 +29,13 @@ import (
 
 // Limits of the server; each has its default in withDefaults.
 type Limits struct {
-	FrameBytes   int           // largest request, as socket.request.max.bytes: 100 MiB
-	Connections  int           // open connections, further ones are closed at once: 10,000
-	InFlight     int           // unanswered requests of a connection; the next is not read: 100
-	IdleTimeout  time.Duration // as connections.max.idle.ms: 10 minutes
-	WriteTimeout time.Duration // a client that takes nothing for this long is closed: 2 minutes
+	FrameBytes    int           // largest request, as socket.request.max.bytes: 100 MiB
+	Connections   int           // open connections, further ones are closed at once: 10,000
+	InFlight      int           // unanswered requests of a connection; the next is not read: 100
+	InFlightBytes int64         // bytes of all unanswered requests; further ones wait for room: 1 GiB
+	FrameTimeout  time.Duration // a request must arrive whole within this after its first byte: 1 minute
+	IdleTimeout   time.Duration // as connections.max.idle.ms: 10 minutes
+	WriteTimeout  time.Duration // a client that takes nothing for this long is closed: 2 minutes
 }
 
 // Options of a server.
@@ -38,6 +43,8 @@ type Options struct {
 	Table  []api.Entry
 	Limits Limits
 	Logger *slog.Logger
+	// Metrics is where the server's metrics are registered; nil keeps them to itself.
+	Metrics prometheus.Registerer
 }
 
 // Server serves the table on any number of listeners.
@@ -48,6 +55,9 @@ type Server struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	nextID atomic.Uint64
+	room   *semaphore.Weighted // of Limits.InFlightBytes
+	m      *metrics
+	drain  chan struct{} // closed when no further request is read
 
 	mu        sync.Mutex // guards listeners and conns
 	listeners []net.Listener
@@ -68,7 +78,17 @@ func New(o Options) *Server {
 	if l.WriteTimeout == 0 {
 		l.WriteTimeout = 2 * time.Minute
 	}
-	s := &Server{o: o, table: make(map[int16]api.Entry, len(o.Table)), conns: map[net.Conn]struct{}{}}
+	if l.FrameTimeout == 0 {
+		l.FrameTimeout = time.Minute
+	}
+	if l.InFlightBytes == 0 {
+		l.InFlightBytes = 1 << 30
+	}
+	l.InFlightBytes = max(l.InFlightBytes, int64(l.FrameBytes)) // or the largest request could never be read
+	s := &Server{
+		o: o, table: make(map[int16]api.Entry, len(o.Table)), conns: map[net.Conn]struct{}{},
+		room: semaphore.NewWeighted(l.InFlightBytes), m: newMetrics(o.Metrics, o.Table), drain: make(chan struct{}),
+	}
 	for _, e := range o.Table {
 		s.table[e.Key.Int16()] = e
 	}
@@ -84,12 +104,13 @@ func (s *Server) Serve(l net.Listener) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			if s.ctx.Err() != nil {
+			if s.draining() {
 				return nil
 			}
 			return err
 		}
 		if !s.track(c) {
+			s.m.refused.Inc()
 			s.o.Logger.Warn("connection refused: the limit is reached", "remote", c.RemoteAddr(), "limit", s.o.Limits.Connections)
 			_ = c.Close()
 			continue
@@ -101,20 +122,56 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) track(c net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx.Err() != nil || len(s.conns) >= s.o.Limits.Connections {
+	if s.draining() || len(s.conns) >= s.o.Limits.Connections {
 		return false
 	}
 	s.conns[c] = struct{}{}
+	s.m.connections.Inc()
 	return true
+}
+
+func (s *Server) draining() bool {
+	select {
+	case <-s.drain:
+		return true
+	default:
+		return false
+	}
+}
+
+// Drain stops listening and reading, and waits until what was read is answered or ctx ends.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	if !s.draining() {
+		close(s.drain)
+	}
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	for c := range s.conns {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Close ends listeners, waits and connections.
 func (s *Server) Close() {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.Drain(ended)
 	s.cancel()
 	s.mu.Lock()
-	for _, l := range s.listeners {
-		_ = l.Close()
-	}
 	for c := range s.conns {
 		_ = c.Close()
 	}
@@ -128,6 +185,8 @@ type answer struct {
 	req   kmsg.Request
 	entry api.Entry
 	reply api.Reply
+	bytes int64 // of the request, held until it is answered
+	since time.Time
 }
 
 func (s *Server) connection(c net.Conn) {
@@ -139,15 +198,20 @@ func (s *Server) connection(c net.Conn) {
 		s.write(ctx, c, answers)
 	}()
 	err := s.read(ctx, c, answers)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !s.draining() {
+		s.m.broken.Inc()
 		s.o.Logger.Info("connection closed", "remote", c.RemoteAddr(), "reason", err)
 	}
 	close(answers)
-	cancel()
+	if !s.draining() {
+		cancel() // nobody waits for answers any more
+	}
 	<-written
+	cancel()
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
+	s.m.connections.Dec()
 	_ = c.Close()
 }
 
@@ -165,34 +229,83 @@ func (s *Server) read(ctx context.Context, c net.Conn, answers chan<- answer) (e
 	}()
 	r, id := bufio.NewReaderSize(c, 64<<10), s.nextID.Add(1)
 	for {
-		if err := c.SetReadDeadline(time.Now().Add(s.o.Limits.IdleTimeout)); err != nil {
-			return err
-		}
-		frame, err := wire.ReadFrame(r, s.o.Limits.FrameBytes)
+		frame, err := s.readFrame(ctx, c, r)
 		if err != nil {
 			return err
 		}
-		req, err := wire.Decode(frame, s.served)
-		if err != nil {
+		a := answer{bytes: int64(len(frame)), since: time.Now()}
+		if err := s.handle(ctx, c, id, frame, &a); err != nil {
+			s.release(a.bytes)
 			return err
-		}
-		a := answer{id: req.CorrelationID, req: req.Body, entry: s.table[req.Key]}
-		switch {
-		case req.Body != nil:
-			a.reply = a.entry.Handle(ctx, &api.Request{
-				Body: req.Body, ClientID: req.ClientID, ConnID: id, LocalAddr: c.LocalAddr(), RemoteAddr: c.RemoteAddr(),
-			})
-		case req.Key == kmsg.ApiVersions.Int16():
-			a.reply = api.Now(unsupportedApiVersions(a.entry))
-		default:
-			return kerr.UnsupportedVersion
 		}
 		select {
 		case answers <- a:
 		case <-ctx.Done():
+			s.release(a.bytes)
 			return ctx.Err()
 		}
 	}
+}
+
+// readFrame reads one request once there is room for its bytes, which the caller releases.
+func (s *Server) readFrame(ctx context.Context, c net.Conn, r *bufio.Reader) ([]byte, error) {
+	if err := s.readUntil(c, s.o.Limits.IdleTimeout); err != nil {
+		return nil, err
+	}
+	n, err := wire.ReadSize(r, s.o.Limits.FrameBytes)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.room.Acquire(ctx, int64(n)); err != nil {
+		return nil, err
+	}
+	s.m.inFlight.Add(float64(n))
+	err = s.readUntil(c, s.o.Limits.FrameTimeout)
+	var frame []byte
+	if err == nil {
+		frame, err = wire.ReadBody(r, n)
+	}
+	if err != nil {
+		s.release(int64(n))
+		return nil, err
+	}
+	s.m.received.Add(float64(n + 4))
+	return frame, nil
+}
+
+// readUntil bounds the next reads; none are made any more while draining.
+func (s *Server) readUntil(c net.Conn, d time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining() {
+		return io.EOF
+	}
+	return c.SetReadDeadline(time.Now().Add(d))
+}
+
+func (s *Server) release(bytes int64) {
+	s.room.Release(bytes)
+	s.m.inFlight.Sub(float64(bytes))
+}
+
+// handle runs the ordered part of a request.
+func (s *Server) handle(ctx context.Context, c net.Conn, id uint64, frame []byte, a *answer) error {
+	req, err := wire.Decode(frame, s.served)
+	if err != nil {
+		return err
+	}
+	a.id, a.req, a.entry = req.CorrelationID, req.Body, s.table[req.Key]
+	switch {
+	case req.Body != nil:
+		a.reply = a.entry.Handle(ctx, &api.Request{
+			Body: req.Body, ClientID: req.ClientID, ConnID: id, LocalAddr: c.LocalAddr(), RemoteAddr: c.RemoteAddr(),
+		})
+	case req.Key == kmsg.ApiVersions.Int16():
+		a.reply = api.Now(unsupportedApiVersions(a.entry))
+	default:
+		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(req.Key), req.Version, kerr.UnsupportedVersion)
+	}
+	return nil
 }
 
 // unsupportedApiVersions tells a client of another version, in the oldest body, what to ask with.
@@ -206,12 +319,16 @@ func unsupportedApiVersions(e api.Entry) kmsg.Response {
 }
 
 func (s *Server) write(ctx context.Context, c net.Conn, answers <-chan answer) {
-	w, broken := bufio.NewWriterSize(c, 32<<10), false
+	w, broken := bufio.NewWriterSize(&counted{c, s.m.sent}, 32<<10), false
 	for a := range answers {
 		if broken {
+			s.release(a.bytes)
 			continue // waits end by the context; replies have nowhere to go
 		}
-		if err := s.writeOne(ctx, c, w, a); err != nil {
+		err := s.writeOne(ctx, c, w, a)
+		s.release(a.bytes)
+		s.m.answered(a.entry.Key.Int16(), a.since)
+		if err != nil {
 			broken = true
 			_ = c.Close()
 			continue
@@ -238,6 +355,7 @@ func (s *Server) writeOne(ctx context.Context, c net.Conn, w *bufio.Writer, a an
 		if ctx.Err() != nil {
 			return err
 		}
+		s.m.errors.WithLabelValues(kmsg.NameForKey(a.entry.Key.Int16())).Inc()
 		resp = a.entry.Refuse(a.req, err)
 	}
 	if err := c.SetWriteDeadline(time.Now().Add(s.o.Limits.WriteTimeout)); err != nil {
@@ -248,6 +366,18 @@ func (s *Server) writeOne(ctx context.Context, c net.Conn, w *bufio.Writer, a an
 		return wire.WriteResponse(w, a.id, resp, nil)
 	}
 	return writeFetched(w, a.id, f)
+}
+
+// counted counts the bytes that go out.
+type counted struct {
+	net.Conn
+	sent prometheus.Counter
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.sent.Add(float64(n))
+	return n, err
 }
 
 func writeFetched(w *bufio.Writer, id int32, f *api.Fetched) error {

@@ -27,16 +27,21 @@ var (
 // growBytes is how much of a claimed frame is made room for ahead of its bytes.
 const growBytes = 64 << 10
 
-// ReadFrame reads one length-prefixed frame of at most maxBytes.
-func ReadFrame(r io.Reader, maxBytes int) ([]byte, error) {
+// ReadSize reads the length of the next frame, which is at most maxBytes.
+func ReadSize(r io.Reader, maxBytes int) (int, error) {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
-		return nil, err
+		return 0, err
 	}
 	n := int(int32(binary.BigEndian.Uint32(size[:])))
 	if n < 8 || n > maxBytes {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrFrameSize, n, maxBytes)
+		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrFrameSize, n, maxBytes)
 	}
+	return n, nil
+}
+
+// ReadBody reads the n bytes of a frame whose length ReadSize gave; memory grows as they arrive.
+func ReadBody(r io.Reader, n int) ([]byte, error) {
 	frame := make([]byte, 0, min(n, growBytes))
 	for len(frame) < n {
 		have := len(frame)

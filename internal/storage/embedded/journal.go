@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"fmt"
+	"time"
 
 	"kelp/internal/storage"
 )
@@ -87,10 +88,12 @@ func (s *Store) write(group []*op) error {
 		b = appendFrame(b, &o.frame)
 	}
 	s.mu.Unlock() // no lock is held across I/O; only this goroutine appends
+	began := time.Now()
 	_, err := file.f.WriteAt(b, file.size)
 	if err == nil && s.o.Sync {
 		err = file.f.Sync()
 	}
+	s.m.seconds.Observe(time.Since(began).Seconds())
 	s.mu.Lock()
 	if cap(b) <= 2*groupBytes {
 		s.buf = b
@@ -100,6 +103,9 @@ func (s *Store) write(group []*op) error {
 		s.o.Logger.Error("the journal cannot be written: start again once the disk is well", "error", err)
 		return s.failed
 	}
+	s.m.commits.Inc()
+	s.m.appends.Add(float64(len(group)))
+	s.m.bytes.Add(float64(len(b)))
 	file.size += int64(len(b))
 	for i, o := range group {
 		if o.err == nil {

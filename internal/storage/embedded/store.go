@@ -24,6 +24,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"kelp/internal/storage"
 )
 
@@ -39,6 +41,7 @@ type Options struct {
 	Sync      bool  // acknowledge after fsync; false acknowledges from the page cache
 	FileBytes int64 // size at which a journal file rolls; 0: 64 MiB
 	Logger    *slog.Logger
+	Metrics   prometheus.Registerer // where the journal's metrics are registered; nil keeps them to itself
 }
 
 // Store is a journal and its index.
@@ -46,6 +49,7 @@ type Store struct {
 	dir  string
 	o    Options
 	lock *os.File
+	m    *metrics
 
 	queue    chan *op
 	done     chan struct{} // closed when the journal writer has ended
@@ -105,7 +109,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("data folder %s is in use by another process: stop it or choose another folder: %w", dir, err)
 	}
 	s := &Store{
-		dir: dir, o: o, lock: lock, parts: map[storage.Partition]*state{},
+		dir: dir, o: o, lock: lock, m: newMetrics(o.Metrics), parts: map[storage.Partition]*state{},
 		queue: make(chan *op, queuedAppends), done: make(chan struct{}), closing: make(chan struct{}),
 	}
 	if err := s.recover(); err != nil {
@@ -113,6 +117,13 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	go s.run()
 	return s, nil
+}
+
+// Failed is what ended writing until the store is opened again, or nil.
+func (s *Store) Failed() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.failed
 }
 
 func (s *Store) recover() error {

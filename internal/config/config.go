@@ -1,0 +1,115 @@
+// Package config is what the process is started with: one struct, filled from the defaults, a YAML
+// file, the environment and flags, where each beats the one before. Every setting has one key: the
+// flag --node-id is node-id in the file and KELP_NODE_ID in the environment.
+//
+// Invariants: only cmd and node import it; each package gets its own Options. A setting that
+// cannot be used is refused at start with an error that names its key and the cure.
+package config
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Config is every setting of kelp serve. The flags' help texts in [Config.Bind] are its contract.
+type Config struct {
+	Data             string
+	Listen           []string
+	Advertise        string
+	HTTP             string
+	NodeID           int32
+	Durability       string
+	LogLevel         string
+	LogFormat        string
+	DrainTimeout     time.Duration
+	AutoCreateTopics bool
+	Defaults         Defaults
+	Limits           Limits
+}
+
+// Defaults are what topics get that do not say, and the brokers' values in Kafka's own keys.
+type Defaults struct {
+	Partitions int32
+	// Kafka maps Kafka's broker keys, such as log.retention.ms, to values.
+	Kafka map[string]string
+}
+
+// Limits bound what clients can make the process hold.
+type Limits struct {
+	MessageBytes       int
+	RequestBytes       int
+	FetchBytes         int
+	Connections        int
+	RequestsInFlight   int
+	BytesInFlight      int64
+	IdleTimeout        time.Duration
+	FetchSessions      int
+	GroupMembers       int
+	ProducerExpiration time.Duration
+	RetentionCheck     time.Duration
+}
+
+// The values of the settings that are words.
+const (
+	DurabilityFsync = "fsync"
+	DurabilityOS    = "os"
+	FormatText      = "text"
+	FormatJSON      = "json"
+)
+
+// Default is what a start without any setting uses.
+func Default() Config {
+	return Config{
+		Data: "./data", Listen: []string{"127.0.0.1:9092"}, HTTP: "127.0.0.1:8080", NodeID: 1,
+		Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
+		AutoCreateTopics: true,
+		Defaults:         Defaults{Partitions: 1, Kafka: map[string]string{}},
+		Limits: Limits{
+			MessageBytes: 1048588, RequestBytes: 100 << 20, FetchBytes: 55 << 20,
+			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 1 << 30,
+			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000,
+			ProducerExpiration: 24 * time.Hour, RetentionCheck: 5 * time.Minute,
+		},
+	}
+}
+
+// Bind gives every setting its flag. The flag set is the one table of keys, types, defaults and docs.
+func (c *Config) Bind(f *pflag.FlagSet) {
+	f.StringVar(&c.Data, "data", c.Data, "folder that keeps everything; made when missing")
+	f.StringSliceVar(&c.Listen, "listen", c.Listen, "host:port to serve Kafka on; may be given several times; port 0 lets the system choose")
+	f.StringVar(&c.Advertise, "advertise", c.Advertise,
+		"host:port that clients are told to connect to; empty gives each client the address that it dialled")
+	f.StringVar(&c.HTTP, "http", c.HTTP, "host:port of /metrics, /healthz and /readyz; empty serves none")
+	f.Int32Var(&c.NodeID, "node-id", c.NodeID, "number of this broker (node.id)")
+	f.StringVar(&c.Durability, "durability", c.Durability,
+		"when a record is acknowledged: fsync, once it is on stable storage; os, once it is in the page cache, as Kafka does")
+	f.Int32Var(&c.Defaults.Partitions, "default-partitions", c.Defaults.Partitions, "partitions of a topic that does not say (num.partitions)")
+	f.BoolVar(&c.AutoCreateTopics, "auto-create-topics", c.AutoCreateTopics,
+		"create a topic when a client asks for one that is missing (auto.create.topics.enable)")
+	f.StringToStringVar(&c.Defaults.Kafka, "broker-config", c.Defaults.Kafka,
+		"key=value of Kafka's broker configs that are the defaults of topics, such as log.retention.ms=86400000; may be given several times")
+	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "least important line that is logged: debug, info, warn or error")
+	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "form of a log line: text or json")
+	f.DurationVar(&c.DrainTimeout, "drain-timeout", c.DrainTimeout, "how long requests may take to finish after SIGTERM")
+	c.Limits.bind(f)
+}
+
+func (l *Limits) bind(f *pflag.FlagSet) {
+	f.IntVar(&l.MessageBytes, "max-message-bytes", l.MessageBytes, "largest batch that a topic takes unless it says otherwise (message.max.bytes)")
+	f.IntVar(&l.RequestBytes, "max-request-bytes", l.RequestBytes, "largest request; a larger one closes the connection (socket.request.max.bytes)")
+	f.IntVar(&l.FetchBytes, "max-fetch-bytes", l.FetchBytes, "most record bytes in one fetch response (fetch.max.bytes)")
+	f.IntVar(&l.Connections, "max-connections", l.Connections, "open connections; further ones are closed at once (max.connections)")
+	f.IntVar(&l.RequestsInFlight, "max-requests-in-flight", l.RequestsInFlight,
+		"unanswered requests of one connection; the next is read when one has been answered")
+	f.Int64Var(&l.BytesInFlight, "max-bytes-in-flight", l.BytesInFlight,
+		"bytes of all unanswered requests; further ones are read when there is room (queued.max.request.bytes)")
+	f.DurationVar(&l.IdleTimeout, "idle-timeout", l.IdleTimeout, "a connection that is silent for this long is closed (connections.max.idle.ms)")
+	f.IntVar(&l.FetchSessions, "max-fetch-sessions", l.FetchSessions,
+		"incremental fetch sessions that are remembered (max.incremental.fetch.session.cache.slots)")
+	f.IntVar(&l.GroupMembers, "max-group-members", l.GroupMembers, "members of one consumer group (group.max.size)")
+	f.DurationVar(&l.ProducerExpiration, "producer-id-expiration", l.ProducerExpiration,
+		"how long the sequence of a silent idempotent producer is remembered (producer.id.expiration.ms)")
+	f.DurationVar(&l.RetentionCheck, "retention-check-interval", l.RetentionCheck,
+		"how often old records are looked for (log.retention.check.interval.ms)")
+}
