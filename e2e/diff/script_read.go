@@ -107,6 +107,34 @@ func groupSteps() []step {
 			req.Groups = append(req.Groups, g)
 			return req
 		}},
+		{"describe groups", 0, func(*session, int16) kmsg.Request {
+			req := kmsg.NewPtrDescribeGroupsRequest()
+			req.Groups = []string{"simple", "nowhere"}
+			return req
+		}},
+		{"delete offsets", 0, func(*session, int16) kmsg.Request {
+			req := kmsg.NewPtrOffsetDeleteRequest()
+			req.Group = "simple"
+			req.Topics = []kmsg.OffsetDeleteRequestTopic{{
+				Topic: "diff", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{Partition: 1}, {Partition: 9}},
+			}}
+			return req
+		}},
+		{"delete offsets of an unknown group", 0, func(*session, int16) kmsg.Request {
+			req := kmsg.NewPtrOffsetDeleteRequest()
+			req.Group = "nowhere"
+			return req
+		}},
+		{"delete groups, later an unknown one", 0, func(*session, int16) kmsg.Request {
+			req := kmsg.NewPtrDeleteGroupsRequest()
+			req.Groups = []string{"simple", "nowhere"}
+			return req
+		}},
+		{"list groups that are dead", 4, func(*session, int16) kmsg.Request {
+			req := kmsg.NewPtrListGroupsRequest()
+			req.StatesFilter = []string{"Dead"}
+			return req
+		}},
 	}
 }
 

@@ -108,7 +108,10 @@ func (h *records) produceOne(
 	appended, err := part.Produce(p.Records, req.Version < 3)
 	if err != nil {
 		refusePartition(&out, err)
-		out.LogStartOffset = part.LogStartOffset()
+		if code := out.ErrorCode; code != kerr.MessageTooLarge.Code && code != kerr.CorruptMessage.Code &&
+			code != kerr.UnsupportedCompressionType.Code && code != kerr.KafkaStorageError.Code { // as Kafka's ReplicaManager
+			out.LogStartOffset = part.LogStartOffset()
+		}
 		return out, nil
 	}
 	out.BaseOffset, out.LogAppendTime, out.LogStartOffset = appended.BaseOffset, appended.LogAppendTimeMs, appended.LogStartOffset

@@ -152,11 +152,13 @@ func (h *records) readOne(
 	out.Partition, out.RecordBatches = p.Partition, []byte{}
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = -1, -1, -1
 	part, err := h.find(ctx, p.topic, p.id, p.Partition)
-	if err == nil {
-		err = checkEpoch(part, p.CurrentLeaderEpoch)
+	if err != nil {
+		out = unread(p.Partition, err)
+		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{} // null once it was found
+		return out, nil
 	}
 	var span storage.Span
-	if err == nil {
+	if err = checkEpoch(part, p.CurrentLeaderEpoch); err == nil {
 		out.LogStartOffset, out.HighWatermark = part.LogStartOffset(), part.HighWatermark()
 		out.LastStableOffset = out.HighWatermark
 		if diverges(part, p, &out) {
@@ -174,10 +176,18 @@ func (h *records) readOne(
 		span = nil
 	}
 	if err != nil {
-		out.ErrorCode, _ = codeOf(err)
-		return out, nil
+		return unread(p.Partition, err), nil
 	}
 	return out, span
+}
+
+// unread is the answer for a partition that cannot be read.
+func unread(index int32, err error) kmsg.FetchResponseTopicPartition {
+	out := kmsg.NewFetchResponseTopicPartition()
+	out.Partition, out.RecordBatches = index, []byte{}
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = -1, -1, -1
+	out.ErrorCode, _ = codeOf(err)
+	return out
 }
 
 // asMessages turns stored batches into what clients before Kafka 0.11 read.
@@ -220,19 +230,15 @@ func checkEpoch(part *topic.Partition, epoch int32) error {
 
 func refuseFetch(req kmsg.Request, err error) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.FetchResponse)
-	code, _ := codeOf(err)
 	if req.GetVersion() >= 7 {
-		resp.ErrorCode = code
+		resp.ErrorCode, _ = codeOf(err)
 		return resp
 	}
 	for _, t := range req.(*kmsg.FetchRequest).Topics {
 		out := kmsg.NewFetchResponseTopic()
 		out.Topic = t.Topic
 		for _, p := range t.Partitions {
-			answer := kmsg.NewFetchResponseTopicPartition()
-			answer.Partition, answer.ErrorCode, answer.RecordBatches = p.Partition, code, []byte{}
-			answer.HighWatermark = -1
-			out.Partitions = append(out.Partitions, answer)
+			out.Partitions = append(out.Partitions, unread(p.Partition, err))
 		}
 		resp.Topics = append(resp.Topics, out)
 	}

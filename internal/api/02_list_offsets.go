@@ -18,6 +18,9 @@ const (
 	latestTieredTimestamp  = -5 // KIP-1005
 )
 
+// sinceVersion is the first version that may ask for a special timestamp.
+var sinceVersion = map[int64]int16{maxTimestamp: 7, earliestLocalTimestamp: 8, latestTieredTimestamp: 9}
+
 // ListOffsets: v0-11
 //
 // Behavior: earliest, latest, the record with the largest timestamp, or the first at or after a
@@ -55,7 +58,7 @@ func (h *records) listOne(
 		return out
 	}
 	if err == nil {
-		out.Offset, out.Timestamp, err = offsetFor(ctx, part, p.Timestamp)
+		out.Offset, out.Timestamp, err = offsetFor(ctx, part, version, p.Timestamp)
 	}
 	if err != nil {
 		out.Offset, out.Timestamp = -1, -1
@@ -68,7 +71,10 @@ func (h *records) listOne(
 	return out
 }
 
-func offsetFor(ctx context.Context, part *topic.Partition, timestampMs int64) (offset, foundMs int64, err error) {
+func offsetFor(ctx context.Context, part *topic.Partition, version int16, timestampMs int64) (offset, foundMs int64, err error) {
+	if since, special := sinceVersion[timestampMs]; special && version < since {
+		return -1, -1, kerr.UnsupportedVersion
+	}
 	switch timestampMs {
 	case latestTimestamp:
 		return part.HighWatermark(), -1, nil

@@ -2,21 +2,35 @@ package api
 
 import (
 	"context"
+	"regexp"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-type versions struct{ table []Entry }
+type versions struct {
+	table     []Entry
+	clusterID func() string
+	nodeID    int32
+}
+
+// softwareName is what a client may call itself and its version (KIP-511).
+var softwareName = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
 
 // ApiVersions: v0-5
 //
 // Behavior: lists the table. A version that is not served never gets here: the server answers it
 // in a v0 body with UNSUPPORTED_VERSION, so that the newest clients can fall back.
 //
-// Version notes: v3 carries the client's software name and version.
+// Version notes: v3 carries the client's software name and version. v5 carries the cluster and
+// broker that the client means to speak to; another one is told to bootstrap again (KIP-1242).
 func (v *versions) apiVersions(_ context.Context, r *Request) Reply {
-	resp := r.Body.ResponseKind().(*kmsg.ApiVersionsResponse)
+	req := r.Body.(*kmsg.ApiVersionsRequest)
+	if err := v.check(req); err != nil {
+		return Failed(err)
+	}
+	resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
 	for _, e := range v.table {
 		k := kmsg.NewApiVersionsResponseApiKey()
 		k.ApiKey, k.MinVersion, k.MaxVersion = e.Key.Int16(), e.Min, e.Max
@@ -24,6 +38,22 @@ func (v *versions) apiVersions(_ context.Context, r *Request) Reply {
 	}
 	slices.SortFunc(resp.ApiKeys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return int(a.ApiKey) - int(b.ApiKey) })
 	return Now(resp)
+}
+
+func (v *versions) check(req *kmsg.ApiVersionsRequest) error {
+	if req.Version >= 3 && !(softwareName.MatchString(req.ClientSoftwareName) && softwareName.MatchString(req.ClientSoftwareVersion)) {
+		return kerr.InvalidRequest
+	}
+	if req.Version < 5 || req.ClusterID == nil && req.NodeID < 0 {
+		return nil
+	}
+	switch {
+	case req.ClusterID == nil || req.NodeID < 0:
+		return kerr.InvalidRequest
+	case *req.ClusterID != v.clusterID() || req.NodeID != v.nodeID:
+		return kerr.RebootstrapRequired
+	}
+	return nil
 }
 
 func refuseApiVersions(req kmsg.Request, err error) kmsg.Response {

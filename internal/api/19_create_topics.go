@@ -38,11 +38,9 @@ func (t *topics) createTopics(_ context.Context, r *Request) Reply {
 			named[asked.Topic] = 0
 			if err != nil {
 				out.ErrorCode, out.ErrorMessage = codeOf(err)
+				out.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 			} else {
 				out.TopicID, out.NumPartitions, out.ReplicationFactor = made.ID, made.Partitions, 1
-				if req.ValidateOnly {
-					out.TopicID = [16]byte{}
-				}
 				out.Configs = t.createdConfigs(made)
 			}
 			resp.Topics = append(resp.Topics, out)

@@ -51,7 +51,7 @@ func (t *topics) delete(ctx context.Context, out *kmsg.DeleteTopicsResponseTopic
 		missing = kerr.UnknownTopicOrPartition
 	}
 	if !ok {
-		return missing
+		return refuse(missing, "%s", missing.Description)
 	}
 	gone, err := t.catalog.DeleteTopic(ctx, known.ID)
 	if err != nil {

@@ -24,6 +24,7 @@ func (t *topics) describeConfigs(_ context.Context, r *Request) Reply {
 	for _, asked := range req.Resources {
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
+		out.ErrorMessage = noError()
 		configs, err := t.configsOf(asked)
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = codeOf(err)
@@ -54,7 +55,7 @@ func (t *topics) configsOf(asked kmsg.DescribeConfigsRequestResource) ([]kmsg.De
 		}
 		known, ok := img.ByName[asked.ResourceName]
 		if !ok {
-			return nil, kerr.UnknownTopicOrPartition
+			return nil, refuse(kerr.UnknownTopicOrPartition, "topic %s is not there", asked.ResourceName)
 		}
 		return topicConfigs(img, known), nil
 	case kmsg.ConfigResourceTypeBroker:

@@ -31,7 +31,7 @@ func (t *topics) electLeaders(_ context.Context, r *Request) Reply {
 			if index < 0 || index >= known.Partitions {
 				err = kerr.UnknownTopicOrPartition
 			}
-			p.ErrorCode, p.ErrorMessage = codeOf(err)
+			p.ErrorCode, p.ErrorMessage = err.Code, &err.Description
 			out.Partitions = append(out.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, out)

@@ -48,12 +48,13 @@ func (t *topics) describeTopicPartitions(_ context.Context, r *Request) Reply {
 		}
 		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		out.Topic = kmsg.StringPtr(name)
+		out.AuthorizedOperations = topicOperations
 		if !ok {
 			out.ErrorCode, _ = codeOf(cmpError(legalTopicName(name), kerr.UnknownTopicOrPartition))
 			resp.Topics = append(resp.Topics, out)
 			continue
 		}
-		out.TopicID, out.AuthorizedOperations = known.ID, topicOperations
+		out.TopicID = known.ID
 		to := min(known.Partitions, from+left)
 		out.Partitions = t.partitionsFrom(from, to)
 		left -= max(0, to-from)

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kelp/internal/cluster"
 	"kelp/internal/storage"
@@ -14,6 +15,12 @@ import (
 func codeOf(err error) (code int16, message *string) {
 	if err == nil {
 		return 0, nil
+	}
+	if bare, ok := err.(*kerr.Error); ok { //nolint:errorlint // a wrapped one brings its own words
+		return bare.Code, nil
+	}
+	if err == cluster.ErrUnknown { //nolint:errorlint // as above
+		return kerr.UnknownTopicOrPartition.Code, nil
 	}
 	text := err.Error()
 	if kafka, ok := errors.AsType[*kerr.Error](err); ok {
@@ -43,3 +50,6 @@ func codeOf(err error) (code int16, message *string) {
 	}
 	return kerr.UnknownServerError.Code, &text
 }
+
+// noError is the message with which Kafka marks success where it always sends one.
+func noError() *string { return kmsg.StringPtr("NONE") }

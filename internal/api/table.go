@@ -53,19 +53,23 @@ func New(o Options) []Entry {
 		catalog: o.Catalog, dropped: o.Dropped, advertise: o.Advertise, nodeID: o.NodeID,
 		defaultPartitions: o.DefaultPartitions, autoCreate: o.AutoCreate, settings: o.Settings,
 	}
-	g := &groups{coordinator: o.Groups, advertise: o.Advertise, nodeID: o.NodeID}
+	g := &groups{coordinator: o.Groups, catalog: o.Catalog, advertise: o.Advertise, nodeID: o.NodeID}
 	table := []Entry{
 		{Key: kmsg.Produce, Min: 0, Max: 13, Handle: r.produce, Refuse: refuseProduce},
 		{Key: kmsg.Fetch, Min: 0, Max: 18, Handle: r.fetch, Refuse: refuseFetch},
 		{Key: kmsg.ListOffsets, Min: 0, Max: 11, Handle: r.listOffsets, Refuse: refuseListOffsets},
 		{Key: kmsg.Metadata, Min: 0, Max: 13, Handle: t.metadata, Refuse: refuseMetadata},
-		{Key: kmsg.OffsetCommit, Min: 0, Max: 9, Handle: g.offsetCommit, Refuse: refuseGroup},
-		{Key: kmsg.OffsetFetch, Min: 0, Max: 9, Handle: g.offsetFetch, Refuse: refuseGroup},
+		{Key: kmsg.OffsetCommit, Min: 0, Max: 10, Handle: g.offsetCommit, Refuse: refuseOffsetCommit},
+		{Key: kmsg.OffsetFetch, Min: 0, Max: 10, Handle: g.offsetFetch, Refuse: refuseOffsetFetch},
 		{Key: kmsg.FindCoordinator, Min: 0, Max: 6, Handle: g.findCoordinator, Refuse: refuseFindCoordinator},
-		{Key: kmsg.JoinGroup, Min: 0, Max: 9, Handle: g.joinGroup, Refuse: refuseGroup},
-		{Key: kmsg.Heartbeat, Min: 0, Max: 4, Handle: g.heartbeat, Refuse: refuseGroup},
-		{Key: kmsg.LeaveGroup, Min: 0, Max: 5, Handle: g.leaveGroup, Refuse: refuseGroup},
-		{Key: kmsg.SyncGroup, Min: 0, Max: 5, Handle: g.syncGroup, Refuse: refuseGroup},
+		{Key: kmsg.JoinGroup, Min: 0, Max: 9, Handle: g.joinGroup, Refuse: refuseJoinGroup},
+		{Key: kmsg.Heartbeat, Min: 0, Max: 4, Handle: g.heartbeat, Refuse: refuseHeartbeat},
+		{Key: kmsg.LeaveGroup, Min: 0, Max: 5, Handle: g.leaveGroup, Refuse: refuseLeaveGroup},
+		{Key: kmsg.SyncGroup, Min: 0, Max: 5, Handle: g.syncGroup, Refuse: refuseSyncGroup},
+		{Key: kmsg.DescribeGroups, Min: 0, Max: 6, Handle: g.describeGroups, Refuse: refuseDescribeGroups},
+		{Key: kmsg.ListGroups, Min: 0, Max: 5, Handle: g.listGroups, Refuse: refuseListGroups},
+		{Key: kmsg.DeleteGroups, Min: 0, Max: 2, Handle: g.deleteGroups, Refuse: refuseDeleteGroups},
+		{Key: kmsg.OffsetDelete, Min: 0, Max: 0, Handle: g.offsetDelete, Refuse: refuseOffsetDelete},
 		{Key: kmsg.CreateTopics, Min: 0, Max: 7, Handle: t.createTopics, Refuse: refuseCreateTopics},
 		{Key: kmsg.DeleteTopics, Min: 0, Max: 6, Handle: t.deleteTopics, Refuse: refuseDeleteTopics},
 		{Key: kmsg.DeleteRecords, Min: 0, Max: 2, Handle: r.deleteRecords, Refuse: refuseDeleteRecords},
@@ -85,7 +89,7 @@ func New(o Options) []Entry {
 		{Key: kmsg.DescribeTopicPartitions, Min: 0, Max: 0, Handle: t.describeTopicPartitions, Refuse: refuseDescribeTopicPartitions},
 		{Key: kmsg.OffsetForLeaderEpoch, Min: 0, Max: 4, Handle: r.offsetForLeaderEpoch, Refuse: refuseOffsetForLeaderEpoch},
 	}
-	v := &versions{}
+	v := &versions{clusterID: func() string { return o.Catalog.Image().ClusterID }, nodeID: o.NodeID}
 	table = append(table, Entry{Key: kmsg.ApiVersions, Min: 0, Max: 5, Handle: v.apiVersions, Refuse: refuseApiVersions})
 	v.table = table
 	return table

@@ -290,7 +290,7 @@ func (c *Catalog) ConfigureTopic(ctx context.Context, name string, edit func(Top
 	img := c.Image()
 	t, ok := img.ByName[name]
 	if !ok {
-		return ErrUnknown
+		return fmt.Errorf("%w: %s", ErrUnknown, name)
 	}
 	next, err := edit(t, img)
 	if err == nil {

@@ -1,9 +1,10 @@
 // Package group is the rules of consumer groups: the classic protocol (join, sync, heartbeat,
-// leave) and committed offsets. It is a pure machine: requests and timeouts in; records, replies
-// and timers out. It has no clock, lock, goroutine or logger.
+// leave), committed offsets, and their administration. It is a pure machine: requests and timeouts
+// in; records, replies, timers and notes out. It has no clock, lock, goroutine or logger.
 //
-// Offsets are durable, in the record formats of Kafka's __consumer_offsets. Membership is soft
-// state: after a restart members are told UNKNOWN_MEMBER_ID and join again.
+// Durable are a group's members and assignment, from the moment the leader gave it, and offsets, in
+// the record formats of Kafka's __consumer_offsets: after a restart members go on where they were.
+// Soft are joins and syncs that wait: after a restart they are asked again.
 //
 // Invariants: a generation has one leader, and its members are exactly those that answered its
 // join. Every ticket of a waiting join or sync is answered once.
@@ -29,6 +30,8 @@ type Options struct {
 	MaxSessionTimeoutMs   int32         // group.max.session.timeout.ms
 	MaxSize               int           // group.max.size
 	MaxMetadataBytes      int           // offset.metadata.max.bytes
+	OffsetsRetention      time.Duration // offsets.retention.minutes
+	OffsetsRetentionCheck time.Duration // offsets.retention.check.interval.ms
 }
 
 // Defaults are Kafka's, with a bound on the size of a group.
@@ -36,83 +39,111 @@ func Defaults() Options {
 	return Options{
 		InitialRebalanceDelay: 3 * time.Second, MinSessionTimeoutMs: 6000, MaxSessionTimeoutMs: 1_800_000,
 		MaxSize: 10_000, MaxMetadataBytes: 4096,
+		OffsetsRetention: 7 * 24 * time.Hour, OffsetsRetentionCheck: 10 * time.Minute,
 	}
 }
 
 // Machine holds the groups of one coordinator partition.
 type Machine struct {
 	o       Options
-	groups  map[string]*group
-	offsets map[offsetKey]offset
+	groups  map[string]*group                // with the soft state
+	saved   map[string]groupRecord           // what the records say
+	offsets map[string]map[partition]*offset // by group
 }
 
 // New makes an empty machine.
 func New(o Options) *Machine {
-	return &Machine{o: o, groups: map[string]*group{}, offsets: map[offsetKey]offset{}}
+	return &Machine{
+		o: o, groups: map[string]*group{}, saved: map[string]groupRecord{}, offsets: map[string]map[partition]*offset{},
+	}
 }
 
-type phase int
+// phase is the state of a group; its text is Kafka's.
+type phase string
 
 const (
-	empty      phase = iota
-	preparing        // waiting for every member to join
-	completing       // waiting for the leader's assignment
-	stable
+	empty      phase = "Empty"
+	preparing  phase = "PreparingRebalance"  // waiting for every member to join
+	completing phase = "CompletingRebalance" // waiting for the leader's assignment
+	stable     phase = "Stable"
 )
+
+// consumerProtocol is the protocol type of consumers, whose metadata we can read.
+const consumerProtocol = "consumer"
 
 type group struct {
 	id           string
 	phase        phase
+	since        time.Time // the phase began
 	generation   int32
 	protocolType string
 	protocol     string
 	leader       string
 	members      map[string]*member
-	pending      map[string]bool // ids given out, not yet joined with (KIP-394)
-	instances    map[string]string
-	delayed      bool // the initial rebalance delay is running
+	pending      map[string]bool   // ids given out, not yet joined with (KIP-394)
+	instances    map[string]string // static members (KIP-345): instance to member id
+	delayed      bool              // the initial rebalance delay is running
+	grown        bool              // somebody came during it
+	delayLeft    time.Duration     // by how much it may still be prolonged
 }
 
 type member struct {
-	id, clientID     string
-	instance         *string
-	session          time.Duration
-	rebalance        time.Duration
-	protocols        []kmsg.JoinGroupRequestProtocol
-	join, sync       statelog.Ticket // waiting, zero when not
-	joinReq, syncReq kmsg.Request
-	assignment       []byte
+	id, clientID, host string
+	instance           *string
+	session            time.Duration
+	rebalance          time.Duration
+	protocols          []kmsg.JoinGroupRequestProtocol
+	join, sync         statelog.Ticket // waiting, zero when not
+	joinReq            *kmsg.JoinGroupRequest
+	syncReq            *kmsg.SyncGroupRequest
+	synced             bool // in this generation
+	assignment         []byte
 }
 
-// Loaded implements statelog.Machine; only offsets were replayed, which need no timer.
-func (m *Machine) Loaded(statelog.Input) statelog.Effects { return statelog.Effects{} }
+// Client is who sent a request.
+type Client struct{ ID, Host string }
+
+// Loaded implements statelog.Machine: members have a whole session to come back.
+func (m *Machine) Loaded(in statelog.Input) statelog.Effects {
+	var e statelog.Effects
+	for id, saved := range m.saved {
+		g := saved.group(id)
+		m.groups[id] = g
+		for _, mb := range g.members {
+			m.arm(&e, in, g, mb)
+		}
+	}
+	m.armExpiry(&e, in)
+	return e
+}
 
 // Timeout implements statelog.Machine.
 func (m *Machine) Timeout(in statelog.Input, key string) statelog.Effects {
 	var e statelog.Effects
 	what, memberID, groupID := parseKey(key)
+	if what == "expire" {
+		m.expire(&e, in)
+		m.armExpiry(&e, in)
+		return e
+	}
 	g := m.groups[groupID]
 	if g == nil {
 		return e
 	}
 	switch what {
 	case "join":
-		g.delayed = false
-		for id, mb := range g.members {
-			if mb.join == 0 {
-				m.remove(&e, in, g, id)
-			}
-		}
-		if len(g.members) == 0 {
-			m.rebalance(&e, in, g)
-		}
-		m.complete(&e, in, g)
+		m.joinDue(&e, in, g)
+	case "sync":
+		m.syncDue(&e, in, g)
 	case "session":
 		if mb := g.members[memberID]; mb != nil && mb.join == 0 {
-			m.remove(&e, in, g, memberID)
-			m.rebalance(&e, in, g)
+			m.remove(&e, g, memberID)
+			m.rebalance(&e, in, g, fmt.Sprintf("member %s was silent for %s", memberID, mb.session))
 		}
-		delete(g.pending, memberID)
+		if g.pending[memberID] {
+			delete(g.pending, memberID)
+			m.completeIfAll(&e, in, g)
+		}
 	}
 	return e
 }
@@ -120,9 +151,16 @@ func (m *Machine) Timeout(in statelog.Input, key string) statelog.Effects {
 // Records implements statelog.Machine.
 func (m *Machine) Records() iter.Seq[statelog.Record] {
 	return func(yield func(statelog.Record) bool) {
-		for k, o := range m.offsets {
-			if !yield(o.record(k)) {
+		for id, saved := range m.saved {
+			if !yield(saved.record(id)) {
 				return
+			}
+		}
+		for id, offsets := range m.offsets {
+			for p, o := range offsets {
+				if !yield(o.record(id, p)) {
+					return
+				}
 			}
 		}
 	}
@@ -136,6 +174,8 @@ func (g *group) sorted() []*member {
 	slices.SortFunc(out, func(a, b *member) int { return strings.Compare(a.id, b.id) })
 	return out
 }
+
+func (g *group) enter(p phase, in statelog.Input) { g.phase, g.since = p, in.Now }
 
 // A timer's key is what, a space, the length of the member id, a slash, the member id and the
 // group id: clients choose both ids, so no character can part them.
@@ -155,9 +195,14 @@ func parseKey(key string) (what, memberID, groupID string) {
 
 func sessionKey(g *group, id string) string { return timerKey("session", id, g.id) }
 func joinKey(g *group) string               { return timerKey("join", "", g.id) }
+func syncKey(g *group) string               { return timerKey("sync", "", g.id) }
 
 func (m *Machine) arm(e *statelog.Effects, in statelog.Input, g *group, mb *member) {
 	e.Timers = append(e.Timers, statelog.Timer{Key: sessionKey(g, mb.id), At: in.Now.Add(mb.session)})
+}
+
+func cancel(e *statelog.Effects, key string) {
+	e.Timers = append(e.Timers, statelog.Timer{Key: key})
 }
 
 func reply(e *statelog.Effects, to statelog.Ticket, resp kmsg.Response) {

@@ -45,7 +45,9 @@ func (h *harness) step(t *testing.T, f func(in statelog.Input) statelog.Effects)
 		if h.replies[r.To] != nil {
 			t.Fatalf("ticket %d answered twice", r.To)
 		}
-		h.replies[r.To] = r.Response.(kmsg.Response)
+		if r.Response != nil {
+			h.replies[r.To] = r.Response.(kmsg.Response)
+		}
 	}
 	for _, tm := range e.Timers {
 		delete(h.timers, tm.Key)
@@ -75,7 +77,7 @@ func (h *harness) join(t *testing.T, memberID string) statelog.Ticket {
 	p := kmsg.NewJoinGroupRequestProtocol()
 	p.Name, p.Metadata = "range", []byte("m")
 	req.Protocols = append(req.Protocols, p)
-	return h.step(t, func(in statelog.Input) statelog.Effects { return h.m.JoinGroup(in, "c", req) })
+	return h.step(t, func(in statelog.Input) statelog.Effects { return h.m.JoinGroup(in, Client{ID: "c"}, req) })
 }
 
 func (h *harness) sync(t *testing.T, memberID string, generation int32, assign ...string) statelog.Ticket {
@@ -165,7 +167,7 @@ func TestOffsetsAreCheckedAndComeBackFromTheirRecords(t *testing.T) {
 		}
 	}
 	for _, m := range []*Machine{h.m, replayed} {
-		if o := m.offsets[offsetKey{"g", "t", 3}]; o.at != 41 {
+		if o := m.offsets["g"][partition{"t", 3}]; o == nil || o.at != 41 {
 			t.Fatalf("%+v", o)
 		}
 	}

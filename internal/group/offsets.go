@@ -1,7 +1,8 @@
 package group
 
 import (
-	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -9,84 +10,26 @@ import (
 	"kelp/internal/statelog"
 )
 
-type offsetKey struct {
-	group, topic string
-	partition    int32
-}
-
-type offset struct {
-	at          int64
-	leaderEpoch int32
-	metadata    string
-	committedMs int64
-}
-
-// record is the offset in the format of Kafka's OffsetCommitKey v1 and OffsetCommitValue v3.
-func (o offset) record(k offsetKey) statelog.Record {
-	key := kmsg.NewOffsetCommitKey()
-	key.Version, key.Group, key.Topic, key.Partition = 1, k.group, k.topic, k.partition
-	value := kmsg.NewOffsetCommitValue()
-	value.Version, value.Offset, value.LeaderEpoch = 3, o.at, o.leaderEpoch
-	value.Metadata, value.CommitTimestamp = o.metadata, o.committedMs
-	return statelog.Record{Key: key.AppendTo(nil), Value: value.AppendTo(nil)}
-}
-
-// Apply implements statelog.Machine.
-func (m *Machine) Apply(r statelog.Record) error {
-	key := kmsg.NewOffsetCommitKey()
-	if err := key.ReadFrom(r.Key); err != nil {
-		return fmt.Errorf("offset key: %w", err)
-	}
-	k := offsetKey{key.Group, key.Topic, key.Partition}
-	if r.Value == nil {
-		delete(m.offsets, k)
-		return nil
-	}
-	value := kmsg.NewOffsetCommitValue()
-	if err := value.ReadFrom(r.Value); err != nil {
-		return fmt.Errorf("offset value: %w", err)
-	}
-	m.offsets[k] = offset{value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp}
-	return nil
-}
-
 // OffsetCommit makes offsets durable for a member of the current generation, or for a simple
 // consumer (generation -1) while the group has no members.
 func (m *Machine) OffsetCommit(in statelog.Input, req *kmsg.OffsetCommitRequest) statelog.Effects {
 	var e statelog.Effects
-	var refused *kerr.Error
-	g := m.groups[req.Group]
-	simple := req.Generation < 0 && (g == nil || len(g.members) == 0)
-	if !simple {
-		var mb *member
-		g, mb, refused = m.check(req.Group, req.MemberID, req.InstanceID, req.Generation)
-		switch {
-		case refused != nil:
-		case g.phase == completing:
-			refused = kerr.RebalanceInProgress
-		default:
-			m.arm(&e, in, g, mb)
-		}
-	}
+	refused := m.mayCommit(&e, in, req)
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 	for _, t := range req.Topics {
 		out := kmsg.NewOffsetCommitResponseTopic()
-		out.Topic = t.Topic
+		out.Topic, out.TopicID = t.Topic, t.TopicID
 		for _, p := range t.Partitions {
 			answer := kmsg.NewOffsetCommitResponseTopicPartition()
 			answer.Partition = p.Partition
-			metadata := ""
-			if p.Metadata != nil {
-				metadata = *p.Metadata
-			}
+			o := newOffset(in, req, p)
 			switch {
 			case refused != nil:
 				answer.ErrorCode = refused.Code
-			case len(metadata) > m.o.MaxMetadataBytes:
+			case len(o.metadata) > m.o.MaxMetadataBytes:
 				answer.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			default:
-				o := offset{p.Offset, p.LeaderEpoch, metadata, in.Now.UnixMilli()}
-				e.Records = append(e.Records, o.record(offsetKey{req.Group, t.Topic, p.Partition}))
+				e.Records = append(e.Records, o.record(req.Group, partition{t.Topic, p.Partition}))
 			}
 			out.Partitions = append(out.Partitions, answer)
 		}
@@ -94,6 +37,48 @@ func (m *Machine) OffsetCommit(in statelog.Input, req *kmsg.OffsetCommitRequest)
 	}
 	reply(&e, in.Ticket, resp)
 	return e
+}
+
+func newOffset(in statelog.Input, req *kmsg.OffsetCommitRequest, p kmsg.OffsetCommitRequestTopicPartition) *offset {
+	o := &offset{at: p.Offset, leaderEpoch: -1, committedMs: in.Now.UnixMilli(), expireMs: -1}
+	if p.Metadata != nil {
+		o.metadata = *p.Metadata
+	}
+	if req.Version >= 6 {
+		o.leaderEpoch = p.LeaderEpoch
+	}
+	if req.Version >= 2 && req.Version <= 4 && req.RetentionTimeMillis >= 0 {
+		o.expireMs = o.committedMs + req.RetentionTimeMillis
+	}
+	return o
+}
+
+// mayCommit says why a commit is refused (ClassicGroup.validateOffsetCommit).
+func (m *Machine) mayCommit(e *statelog.Effects, in statelog.Input, req *kmsg.OffsetCommitRequest) *kerr.Error {
+	g := m.groups[req.Group]
+	generation := req.Generation
+	if req.Version < 1 {
+		generation = -1
+	}
+	switch {
+	case g == nil && generation >= 0:
+		return kerr.IllegalGeneration
+	case g == nil, generation < 0 && g.phase == empty:
+		return nil
+	case generation < 0 && req.MemberID == "" && req.InstanceID == nil:
+		return kerr.UnknownMemberID
+	}
+	mb, err := g.member(req.MemberID, req.InstanceID)
+	switch {
+	case err != nil:
+		return err
+	case generation != g.generation:
+		return kerr.IllegalGeneration
+	case g.phase == completing:
+		return kerr.RebalanceInProgress
+	}
+	m.arm(e, in, g, mb)
+	return nil
 }
 
 // OffsetFetch gives committed offsets; -1 where there is none. A null topic list is all of them.
@@ -109,6 +94,9 @@ func (m *Machine) OffsetFetch(in statelog.Input, req *kmsg.OffsetFetchRequest) s
 	}
 	one := kmsg.NewOffsetFetchRequestGroup()
 	one.Group = req.Group
+	if req.Topics != nil {
+		one.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
+	}
 	for _, t := range req.Topics {
 		asked := kmsg.NewOffsetFetchRequestGroupTopic()
 		asked.Topic, asked.Partitions = t.Topic, t.Partitions
@@ -133,25 +121,15 @@ func (m *Machine) fetchGroup(asked kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 	out.Group = asked.Group
 	topics := asked.Topics
 	if topics == nil {
-		byName := map[string][]int32{}
-		for k := range m.offsets {
-			if k.group == asked.Group {
-				byName[k.topic] = append(byName[k.topic], k.partition)
-			}
-		}
-		for name, partitions := range byName {
-			t := kmsg.NewOffsetFetchRequestGroupTopic()
-			t.Topic, t.Partitions = name, partitions
-			topics = append(topics, t)
-		}
+		topics = m.committed(asked.Group)
 	}
 	for _, t := range topics {
 		to := kmsg.NewOffsetFetchResponseGroupTopic()
-		to.Topic = t.Topic
+		to.Topic, to.TopicID = t.Topic, t.TopicID
 		for _, index := range t.Partitions {
 			p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = index, -1, -1, kmsg.StringPtr("")
-			if o, ok := m.offsets[offsetKey{asked.Group, t.Topic, index}]; ok {
+			if o := m.offsets[asked.Group][partition{t.Topic, index}]; o != nil {
 				p.Offset, p.LeaderEpoch, p.Metadata = o.at, o.leaderEpoch, kmsg.StringPtr(o.metadata)
 			}
 			to.Partitions = append(to.Partitions, p)
@@ -159,4 +137,82 @@ func (m *Machine) fetchGroup(asked kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 		out.Topics = append(out.Topics, to)
 	}
 	return out
+}
+
+// committed lists what a group has offsets for, in order.
+func (m *Machine) committed(group string) []kmsg.OffsetFetchRequestGroupTopic {
+	var all []partition
+	for p := range m.offsets[group] {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b partition) int {
+		if c := strings.Compare(a.topic, b.topic); c != 0 {
+			return c
+		}
+		return int(a.index) - int(b.index)
+	})
+	var topics []kmsg.OffsetFetchRequestGroupTopic
+	for _, p := range all {
+		if n := len(topics); n == 0 || topics[n-1].Topic != p.topic {
+			t := kmsg.NewOffsetFetchRequestGroupTopic()
+			t.Topic = p.topic
+			topics = append(topics, t)
+		}
+		last := &topics[len(topics)-1]
+		last.Partitions = append(last.Partitions, p.index)
+	}
+	return topics
+}
+
+// OffsetDelete forgets offsets of topics that nobody in the group reads (KIP-496).
+func (m *Machine) OffsetDelete(in statelog.Input, req *kmsg.OffsetDeleteRequest) statelog.Effects {
+	var e statelog.Effects
+	resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
+	g := m.groups[req.Group]
+	switch {
+	case req.Group == "":
+		resp.ErrorCode = kerr.InvalidGroupID.Code
+	case g == nil && m.offsets[req.Group] == nil:
+		resp.ErrorCode = kerr.GroupIDNotFound.Code
+	case g != nil && len(g.members) > 0 && g.protocolType != consumerProtocol:
+		resp.ErrorCode = kerr.NonEmptyGroup.Code
+	}
+	if resp.ErrorCode != 0 {
+		reply(&e, in.Ticket, resp)
+		return e
+	}
+	subscribed := g.subscribed()
+	for _, t := range req.Topics {
+		out := kmsg.NewOffsetDeleteResponseTopic()
+		out.Topic = t.Topic
+		for _, p := range t.Partitions {
+			answer := kmsg.NewOffsetDeleteResponseTopicPartition()
+			answer.Partition = p.Partition
+			key := partition{t.Topic, p.Partition}
+			switch {
+			case subscribed.has(t.Topic):
+				answer.ErrorCode = kerr.GroupSubscribedToTopic.Code
+			case m.offsets[req.Group][key] != nil:
+				e.Records = append(e.Records, forgetOffset(req.Group, key))
+			}
+			out.Partitions = append(out.Partitions, answer)
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	reply(&e, in.Ticket, resp)
+	return e
+}
+
+// TopicDeleted forgets the offsets of a topic in every group.
+func (m *Machine) TopicDeleted(in statelog.Input, topic string) statelog.Effects {
+	var e statelog.Effects
+	for group, offsets := range m.offsets {
+		for p := range offsets {
+			if p.topic == topic {
+				e.Records = append(e.Records, forgetOffset(group, p))
+			}
+		}
+	}
+	e.Replies = append(e.Replies, statelog.Reply{To: in.Ticket})
+	return e
 }

@@ -101,7 +101,9 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 	n.wg.Go(func() { n.housekeep(keep, o.Limits.RetentionCheck) })
 	limits := group.Defaults()
 	limits.MaxSize = o.Limits.GroupMembers
-	n.groups, err = statelog.Open(ctx, n.groupLog, func() *group.Machine { return group.New(limits) })
+	n.groups, err = statelog.Open(ctx, statelog.Options[*group.Machine]{
+		Log: n.groupLog, Fresh: func() *group.Machine { return group.New(limits) }, Note: func(text string) { logger.Info(text) },
+	})
 	if err != nil {
 		return fmt.Errorf("consumer groups: %w", err)
 	}

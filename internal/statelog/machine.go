@@ -52,6 +52,7 @@ type Effects struct {
 	Records []Record // appended together, then applied in order
 	Replies []Reply
 	Timers  []Timer
+	Notes   []string // for the operator's log: why something happened
 }
 
 // Machine is a pure state machine over one partition.

@@ -30,6 +30,7 @@ var ErrClosed = errors.New("state machine closed")
 type Runner[M Machine] struct {
 	open  func(context.Context) (storage.Log, error)
 	fresh func() M
+	note  func(string)
 	log   storage.Log
 	m     M
 	next  int64
@@ -80,10 +81,20 @@ func (a *Answer) Wait(ctx context.Context) (any, error) {
 	return a.response, a.err
 }
 
-// Open replays the log that open gives and starts the machine. After a failed append open is
-// called again.
-func Open[M Machine](ctx context.Context, open func(context.Context) (storage.Log, error), fresh func() M) (*Runner[M], error) {
-	r := &Runner[M]{open: open, fresh: fresh, steps: make(chan submission[M], queuedSteps), done: make(chan struct{})}
+// Options of a runner.
+type Options[M Machine] struct {
+	// Log opens the log to replay; it is called again after a failed append.
+	Log   func(context.Context) (storage.Log, error)
+	Fresh func() M
+	Note  func(string) // takes the notes of steps; nil drops them
+}
+
+// Open replays the log and starts the machine.
+func Open[M Machine](ctx context.Context, o Options[M]) (*Runner[M], error) {
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
+	r := &Runner[M]{open: o.Log, fresh: o.Fresh, note: o.Note, steps: make(chan submission[M], queuedSteps), done: make(chan struct{})}
 	if err := r.load(ctx); err != nil {
 		return nil, err
 	}
@@ -201,6 +212,9 @@ func (r *Runner[M]) effects(e Effects) {
 		r.records = append(r.records, batch.Record{Key: rec.Key, Value: rec.Value, TimestampMs: nowMs})
 	}
 	r.replies = append(r.replies, e.Replies...)
+	for _, n := range e.Notes {
+		r.note(n)
+	}
 	for _, t := range e.Timers {
 		if t.At.IsZero() {
 			delete(r.timers, t.Key)

@@ -47,7 +47,7 @@ func TestEveryAnsweredStepIsThereAfterReopening(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := Open(t.Context(), opener(t, s), func() *counter { return &counter{} })
+		r, err := Open(t.Context(), Options[*counter]{Log: opener(t, s), Fresh: func() *counter { return &counter{} }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,10 +104,10 @@ func TestAFailedAppendIsForgottenByReplay(t *testing.T) {
 	}
 	defer s.Close()
 	open, fail := opener(t, s), false
-	r, err := Open(t.Context(), func(ctx context.Context) (storage.Log, error) {
+	r, err := Open(t.Context(), Options[*counter]{Log: func(ctx context.Context) (storage.Log, error) {
 		l, err := open(ctx)
 		return failing{l, &fail}, err
-	}, func() *counter { return &counter{} })
+	}, Fresh: func() *counter { return &counter{} }})
 	if err != nil {
 		t.Fatal(err)
 	}

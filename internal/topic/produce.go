@@ -65,7 +65,7 @@ func (p *Partition) Produce(records []byte, messages bool) (Appended, error) {
 		return Appended{}, err
 	}
 	if repeat != nil {
-		return Appended{BaseOffset: repeat.offset, LogAppendTimeMs: appendMs, LogStartOffset: start, Pending: repeat.pending}, nil
+		return Appended{BaseOffset: repeat.offset, LogAppendTimeMs: repeat.latestMs, LogStartOffset: start, Pending: repeat.pending}, nil
 	}
 	base := p.next
 	batch.SetBaseOffset(records, base)
@@ -86,6 +86,8 @@ func (p *Partition) prepare(records []byte, messages bool, config *cluster.Topic
 	switch {
 	case !any:
 		err = reject(kerr.InvalidRecord, "there is no record batch")
+	case magic > 2:
+		err = reject(kerr.CorruptMessage, "magic %d is not known", magic)
 	case magic < 2 && !messages:
 		err = reject(kerr.InvalidRecord, "produce requests from version 3 on hold one batch of magic 2, this is magic %d", magic)
 	case len(records) > config.MaxMessageBytes:

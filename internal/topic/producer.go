@@ -22,6 +22,7 @@ type producer struct {
 type sent struct {
 	first, last int32 // sequences
 	offset      int64
+	latestMs    int64           // largest timestamp, which a repeat is answered with as Kafka does
 	pending     storage.Pending // nil once restored from the log
 }
 
@@ -78,7 +79,8 @@ func (p *Partition) remember(h batch.Header, offset int64, pending storage.Pendi
 		known.batches = append(known.batches[:0], known.batches[1:]...)
 	}
 	known.batches = append(known.batches, sent{
-		first: h.BaseSequence, last: sequence(h.BaseSequence, h.LastOffsetDelta), offset: offset, pending: pending,
+		first: h.BaseSequence, last: sequence(h.BaseSequence, h.LastOffsetDelta), offset: offset,
+		latestMs: h.MaxTimestampMs, pending: pending,
 	})
 }
 

@@ -58,6 +58,7 @@ func (s *Store) commit(group []*op) {
 		if o.err == nil {
 			o.err = err
 		}
+		o.frame.payload = nil // who keeps the op for its fate must not keep the bytes
 		close(o.done)
 	}
 	if err != nil {

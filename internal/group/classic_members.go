@@ -1,13 +1,33 @@
 package group
 
 import (
+	"fmt"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kelp/internal/statelog"
 )
 
-// check gives the member that a request speaks for, or why there is none.
+// member finds a member by its id and, when static, its instance (KIP-345).
+func (g *group) member(id string, instance *string) (*member, *kerr.Error) {
+	if instance != nil {
+		current, known := g.instances[*instance]
+		switch {
+		case !known:
+			return nil, kerr.UnknownMemberID
+		case current != id:
+			return nil, kerr.FencedInstanceID
+		}
+	}
+	mb := g.members[id]
+	if mb == nil {
+		return nil, kerr.UnknownMemberID
+	}
+	return mb, nil
+}
+
+// check gives the member of the current generation that a request speaks for, or why there is none.
 func (m *Machine) check(groupID, memberID string, instance *string, generation int32) (*group, *member, *kerr.Error) {
 	g := m.groups[groupID]
 	switch {
@@ -16,27 +36,20 @@ func (m *Machine) check(groupID, memberID string, instance *string, generation i
 	case g == nil:
 		return nil, nil, kerr.UnknownMemberID
 	}
-	if instance != nil {
-		if current, known := g.instances[*instance]; known && current != memberID {
-			return g, nil, kerr.FencedInstanceID
-		}
+	mb, err := g.member(memberID, instance)
+	if err == nil && generation != g.generation {
+		err = kerr.IllegalGeneration
 	}
-	mb := g.members[memberID]
-	switch {
-	case mb == nil:
-		return g, nil, kerr.UnknownMemberID
-	case generation != g.generation:
-		return g, mb, kerr.IllegalGeneration
-	}
-	return g, mb, nil
+	return g, mb, err
 }
 
 // SyncGroup answers with the member's assignment once the leader has given it.
 func (m *Machine) SyncGroup(in statelog.Input, req *kmsg.SyncGroupRequest) statelog.Effects {
 	var e statelog.Effects
-	resp := req.ResponseKind().(*kmsg.SyncGroupResponse)
 	g, mb, err := m.check(req.Group, req.MemberID, req.InstanceID, req.Generation)
 	switch {
+	case req.Version >= 5 && (req.ProtocolType == nil || req.Protocol == nil):
+		err = kerr.InconsistentGroupProtocol
 	case err != nil:
 	case req.ProtocolType != nil && *req.ProtocolType != g.protocolType, req.Protocol != nil && *req.Protocol != g.protocol:
 		err = kerr.InconsistentGroupProtocol
@@ -44,24 +57,25 @@ func (m *Machine) SyncGroup(in statelog.Input, req *kmsg.SyncGroupRequest) state
 		err = kerr.RebalanceInProgress
 	}
 	if err != nil {
+		resp := req.ResponseKind().(*kmsg.SyncGroupResponse)
 		resp.ErrorCode = err.Code
 		reply(&e, in.Ticket, resp)
 		return e
 	}
 	m.arm(&e, in, g, mb)
-	if mb.sync != 0 { // the client gave up on its earlier sync
-		given := mb.syncReq.ResponseKind().(*kmsg.SyncGroupResponse)
-		given.ErrorCode = kerr.RebalanceInProgress.Code
-		reply(&e, mb.sync, given)
-	}
-	mb.sync, mb.syncReq = in.Ticket, req
+	m.failSync(&e, mb, kerr.RebalanceInProgress) // the client gave up on its earlier sync
+	mb.sync, mb.syncReq, mb.synced = in.Ticket, req, true
 	if g.phase == completing && mb.id == g.leader {
+		for _, other := range g.members {
+			other.assignment = []byte{}
+		}
 		for _, a := range req.GroupAssignment {
 			if to := g.members[a.MemberID]; to != nil {
 				to.assignment = append([]byte{}, a.MemberAssignment...)
 			}
 		}
-		g.phase = stable
+		g.enter(stable, in)
+		e.Records = append(e.Records, g.record())
 	}
 	if g.phase != stable {
 		return e
@@ -74,7 +88,7 @@ func (m *Machine) SyncGroup(in statelog.Input, req *kmsg.SyncGroupRequest) state
 		resp.ProtocolType, resp.Protocol = kmsg.StringPtr(g.protocolType), kmsg.StringPtr(g.protocol)
 		resp.MemberAssignment = append([]byte{}, waiting.assignment...)
 		reply(&e, waiting.sync, resp)
-		waiting.sync = 0
+		waiting.sync, waiting.syncReq = 0, nil
 	}
 	return e
 }
@@ -108,29 +122,29 @@ func (m *Machine) LeaveGroup(in statelog.Input, req *kmsg.LeaveGroupRequest) sta
 		leaving = []kmsg.LeaveGroupRequestMember{one}
 	}
 	g := m.groups[req.Group]
+	switch {
+	case req.Group == "":
+		resp.ErrorCode = kerr.InvalidGroupID.Code
+	case g == nil:
+		for _, l := range req.Members {
+			out := kmsg.NewLeaveGroupResponseMember()
+			out.MemberID, out.InstanceID, out.ErrorCode = l.MemberID, l.InstanceID, kerr.UnknownMemberID.Code
+			resp.Members = append(resp.Members, out)
+		}
+		if req.Version < 3 {
+			resp.ErrorCode = kerr.UnknownMemberID.Code
+		}
+	}
+	if g == nil || resp.ErrorCode != 0 {
+		reply(&e, in.Ticket, resp)
+		return e
+	}
+	why := ""
 	for _, l := range leaving {
 		out := kmsg.NewLeaveGroupResponseMember()
 		out.MemberID, out.InstanceID = l.MemberID, l.InstanceID
-		id := l.MemberID
-		if g != nil && l.InstanceID != nil {
-			current, known := g.instances[*l.InstanceID]
-			switch {
-			case known && id != "" && id != current:
-				out.ErrorCode = kerr.FencedInstanceID.Code
-			case known:
-				id = current
-			}
-		}
-		switch {
-		case out.ErrorCode != 0:
-		case g == nil || g.members[id] == nil && !g.pending[id]:
-			out.ErrorCode = kerr.UnknownMemberID.Code
-		default:
-			joined := g.members[id] != nil
-			m.remove(&e, in, g, id)
-			if joined {
-				m.rebalance(&e, in, g)
-			}
+		if err := m.leave(&e, g, l, &why); err != nil {
+			out.ErrorCode = err.Code
 		}
 		if req.Version < 3 {
 			resp.ErrorCode = out.ErrorCode
@@ -138,6 +152,34 @@ func (m *Machine) LeaveGroup(in statelog.Input, req *kmsg.LeaveGroupRequest) sta
 		}
 		resp.Members = append(resp.Members, out)
 	}
+	if why != "" {
+		m.rebalance(&e, in, g, why)
+	} else {
+		m.completeIfAll(&e, in, g) // nobody waits for a pending member that left
+	}
 	reply(&e, in.Ticket, resp)
 	return e
+}
+
+// leave takes one member out. An admin names a static member by its instance alone.
+func (m *Machine) leave(e *statelog.Effects, g *group, l kmsg.LeaveGroupRequestMember, why *string) *kerr.Error {
+	id := l.MemberID
+	if l.InstanceID == nil && g.pending[id] {
+		delete(g.pending, id)
+		cancel(e, sessionKey(g, id))
+		return nil
+	}
+	if current, known := "", false; l.InstanceID != nil && id == "" {
+		if current, known = g.instances[*l.InstanceID]; !known {
+			return kerr.UnknownMemberID
+		}
+		id = current
+	}
+	mb, err := g.member(id, l.InstanceID)
+	if err != nil {
+		return err
+	}
+	m.remove(e, g, mb.id)
+	*why = fmt.Sprintf("member %s left%s", mb.id, reason(l.Reason))
+	return nil
 }
