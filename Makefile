@@ -1,4 +1,4 @@
-.PHONY: help run test check build docs
+.PHONY: help run test check build docs unit e2e
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -19,5 +19,12 @@ check: ## format and vet
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt"; exit 1; }
 	go vet ./...
 
-test: check build ## run every test
-	go test -count=1 -timeout 20m ./...
+unit: ## run the tests beside the code
+	go test -count=1 -timeout 10m ./...
+
+e2e: ## install what real clients need into .cache and run them against the binary and Apache Kafka
+	sh e2e/install/all.sh
+	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp
+	cd e2e && go vet ./... && KELP_E2E_BINARY=$(CURDIR)/bin/kelp go test -count=1 -p 1 -timeout 40m ./...
+
+test: check build unit e2e ## everything

@@ -87,7 +87,8 @@ func (b *Broker) Resume() error {
 	if b.Kind == Kafka {
 		b.cmd = exec.Command("java", "-Xmx1g", "-cp", kafkaClassPath(), "kafka.Kafka", b.properties())
 	} else {
-		b.cmd = exec.Command(b.binary, "serve", "--data", filepath.Join(b.dir, "data"), "--listen", b.Addr, "--http", "127.0.0.1:0")
+		b.cmd = exec.Command(b.binary, "serve", "--data", filepath.Join(b.dir, "data"), "--listen", b.Addr,
+			"--http", "127.0.0.1:0", "--group-initial-rebalance-delay", "0s") // as Kafka is started here
 	}
 	out, err := os.OpenFile(b.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

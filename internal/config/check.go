@@ -80,6 +80,9 @@ func (l *Limits) check() error {
 	}
 	atLeast("max-fetch-sessions", int64(l.FetchSessions), 0)
 	atLeast("max-group-members", int64(l.GroupMembers), 1)
+	if l.GroupDelay < 0 {
+		errs = append(errs, fmt.Errorf("group-initial-rebalance-delay: %s is negative; choose 0s or more", l.GroupDelay))
+	}
 	for _, d := range []struct {
 		key   string
 		value time.Duration

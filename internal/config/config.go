@@ -46,6 +46,7 @@ type Limits struct {
 	IdleTimeout        time.Duration
 	FetchSessions      int
 	GroupMembers       int
+	GroupDelay         time.Duration
 	ProducerExpiration time.Duration
 	RetentionCheck     time.Duration
 }
@@ -68,7 +69,7 @@ func Default() Config {
 		Limits: Limits{
 			MessageBytes: 1048588, RequestBytes: 100 << 20, FetchBytes: 55 << 20,
 			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 1 << 30,
-			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000,
+			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000, GroupDelay: 3 * time.Second,
 			ProducerExpiration: 24 * time.Hour, RetentionCheck: 5 * time.Minute,
 		},
 	}
@@ -108,6 +109,8 @@ func (l *Limits) bind(f *pflag.FlagSet) {
 	f.IntVar(&l.FetchSessions, "max-fetch-sessions", l.FetchSessions,
 		"incremental fetch sessions that are remembered (max.incremental.fetch.session.cache.slots)")
 	f.IntVar(&l.GroupMembers, "max-group-members", l.GroupMembers, "members of one consumer group (group.max.size)")
+	f.DurationVar(&l.GroupDelay, "group-initial-rebalance-delay", l.GroupDelay,
+		"how long the first rebalance of an empty group waits for more members (group.initial.rebalance.delay.ms)")
 	f.DurationVar(&l.ProducerExpiration, "producer-id-expiration", l.ProducerExpiration,
 		"how long the sequence of a silent idempotent producer is remembered (producer.id.expiration.ms)")
 	f.DurationVar(&l.RetentionCheck, "retention-check-interval", l.RetentionCheck,

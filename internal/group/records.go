@@ -10,7 +10,7 @@ import (
 	"kelp/internal/statelog"
 )
 
-// Versions of the records that we write; older ones are read (docs/formats/consumer-offsets.md).
+// Versions of the records that we write; older ones are read (docs/formats/metadata.md).
 const (
 	offsetKeyVersion        = 1
 	groupKeyVersion         = 2

@@ -100,7 +100,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 	}
 	n.wg.Go(func() { n.housekeep(keep, o.Limits.RetentionCheck) })
 	limits := group.Defaults()
-	limits.MaxSize = o.Limits.GroupMembers
+	limits.MaxSize, limits.InitialRebalanceDelay = o.Limits.GroupMembers, o.Limits.GroupDelay
 	n.groups, err = statelog.Open(ctx, statelog.Options[*group.Machine]{
 		Log: n.groupLog, Fresh: func() *group.Machine { return group.New(limits) }, Note: func(text string) { logger.Info(text) },
 	})

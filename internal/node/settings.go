@@ -33,6 +33,7 @@ func settings(o config.Config) []api.Setting {
 		number("connections.max.idle.ms", o.Limits.IdleTimeout.Milliseconds(), 600_000, "How long a connection may be silent."),
 		number("queued.max.request.bytes", o.Limits.BytesInFlight, -1, "Most bytes of unanswered requests."),
 		number("max.incremental.fetch.session.cache.slots", int64(o.Limits.FetchSessions), 1000, "Most fetch sessions."),
+		number("group.initial.rebalance.delay.ms", o.Limits.GroupDelay.Milliseconds(), 3000, "How long a new group waits for members."),
 		number("group.max.size", int64(o.Limits.GroupMembers), math.MaxInt32, "Most members of a group."),
 		{
 			Name: "auto.create.topics.enable", Value: strconv.FormatBool(o.AutoCreateTopics), Kind: cluster.Boolean, Default: o.AutoCreateTopics,

@@ -256,17 +256,23 @@ func (s *Server) readFrame(ctx context.Context, c net.Conn, r *bufio.Reader) ([]
 	if err != nil {
 		return nil, err
 	}
-	if err := s.room.Acquire(ctx, int64(n)); err != nil {
+	if err := s.readUntil(c, s.o.Limits.FrameTimeout); err != nil {
 		return nil, err
 	}
-	s.m.inFlight.Add(float64(n))
-	err = s.readUntil(c, s.o.Limits.FrameTimeout)
-	var frame []byte
-	if err == nil {
-		frame, err = wire.ReadBody(r, n)
-	}
+	ctx, cancel := context.WithTimeout(ctx, s.o.Limits.FrameTimeout)
+	defer cancel()
+	held := int64(0)
+	frame, err := wire.ReadBody(r, n, func(bytes int) error {
+		// Only bytes that arrive are charged: a claimed length must not starve others.
+		if err := s.room.Acquire(ctx, int64(bytes)); err != nil {
+			return fmt.Errorf("no room for a request of %d bytes: %w", n, err)
+		}
+		held += int64(bytes)
+		s.m.inFlight.Add(float64(bytes))
+		return nil
+	})
 	if err != nil {
-		s.release(int64(n))
+		s.release(held)
 		return nil, err
 	}
 	s.m.received.Add(float64(n + 4))

@@ -41,12 +41,17 @@ func ReadSize(r io.Reader, maxBytes int) (int, error) {
 }
 
 // ReadBody reads the n bytes of a frame whose length ReadSize gave; memory grows as they arrive.
-func ReadBody(r io.Reader, n int) ([]byte, error) {
-	frame := make([]byte, 0, min(n, growBytes))
+// reserve is asked for each further part before it is made; its error ends the reading.
+func ReadBody(r io.Reader, n int, reserve func(bytes int) error) ([]byte, error) {
+	var frame []byte
 	for len(frame) < n {
 		have := len(frame)
 		if have == cap(frame) {
-			grown := make([]byte, have, min(n, 2*have))
+			size := min(n, max(growBytes, 2*have))
+			if err := reserve(size - have); err != nil {
+				return nil, err
+			}
+			grown := make([]byte, have, size)
 			copy(grown, frame)
 			frame = grown
 		}

@@ -18,7 +18,7 @@ func readFrame(r io.Reader, most int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ReadBody(r, n)
+	return ReadBody(r, n, func(int) error { return nil })
 }
 
 func (s stored) Len() int { return len(s) }

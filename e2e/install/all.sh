@@ -1,0 +1,20 @@
+#!/bin/sh
+# Installs by name what the end-to-end tests need, into .cache of the repository, once.
+set -eu
+cd "$(dirname "$0")"
+cache=$(cd ../.. && pwd)/.cache
+mkdir -p "$cache"
+sh ./kafka.sh
+if [ ! -e "$cache/python/.complete" ]; then
+	python3 -m venv "$cache/python"
+	"$cache/python/bin/pip" -q install confluent-kafka==2.16.1
+	touch "$cache/python/.complete"
+fi
+if [ ! -e "$cache/node/.complete" ]; then
+	mkdir -p "$cache/node"
+	npm --prefix "$cache/node" install --silent --no-audit --no-fund kafkajs@2.2.4
+	touch "$cache/node/.complete"
+fi
+if ! command -v kcat >/dev/null; then
+	apt-get -q update >/dev/null && apt-get install -y -q kcat >/dev/null
+fi
