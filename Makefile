@@ -1,7 +1,7 @@
 .PHONY: help run test check build docs unit e2e
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: ## build and serve: Kafka on 127.0.0.1:9092, HTTP on 127.0.0.1:8080, data in ./data
 	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp

@@ -225,3 +225,92 @@ func TestTimersOfIDsWithAnyCharacterFindTheirGroup(t *testing.T) {
 		}
 	}
 }
+
+func (h *harness) joinStatic(t *testing.T, version int16, memberID, instance string) *kmsg.JoinGroupResponse {
+	t.Helper()
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Version, req.Group, req.MemberID, req.InstanceID, req.ProtocolType = version, "g", memberID, &instance, "consumer"
+	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 10_000, 20_000
+	p := kmsg.NewJoinGroupRequestProtocol()
+	p.Name, p.Metadata = "range", []byte("m")
+	req.Protocols = append(req.Protocols, p)
+	to := h.step(t, func(in statelog.Input) statelog.Effects { return h.m.JoinGroup(in, Client{ID: "c"}, req) })
+	resp, _ := h.replies[to].(*kmsg.JoinGroupResponse)
+	return resp
+}
+
+func TestMembersGoOnAfterARestart(t *testing.T) {
+	h := newHarness()
+	member := h.replies[h.join(t, "")].(*kmsg.JoinGroupResponse)
+	h.sync(t, member.MemberID, 1, member.MemberID)
+	h.m = New(h.m.o)
+	for _, r := range h.log {
+		if err := h.m.Apply(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.timers = map[string]time.Time{}
+	h.step(t, h.m.Loaded)
+	beat := kmsg.NewPtrHeartbeatRequest()
+	beat.Group, beat.MemberID, beat.Generation = "g", member.MemberID, 1
+	to := h.step(t, func(in statelog.Input) statelog.Effects { return h.m.Heartbeat(in, beat) })
+	if code := h.replies[to].(*kmsg.HeartbeatResponse).ErrorCode; code != 0 {
+		t.Fatalf("code %d", code)
+	}
+	again := h.sync(t, member.MemberID, 1)
+	if got := h.replies[again].(*kmsg.SyncGroupResponse); string(got.MemberAssignment) != "for "+member.MemberID {
+		t.Fatalf("%+v", got)
+	}
+	h.wait(t, 11*time.Second)
+	if g := h.m.groups["g"]; g.phase != empty {
+		t.Fatalf("a member that did not come back is still there: %s", g.phase)
+	}
+}
+
+func TestAStaticMemberComesBackWithoutARebalance(t *testing.T) {
+	h := newHarness()
+	first := h.joinStatic(t, 5, "", "one")
+	h.sync(t, first.MemberID, 1, first.MemberID)
+	h.wait(t, 5*time.Second)
+	back := h.joinStatic(t, 9, "", "one")
+	if back.ErrorCode != 0 || back.Generation != 1 || back.MemberID == first.MemberID || !back.SkipAssignment {
+		t.Fatalf("%+v", back)
+	}
+	got := h.replies[h.sync(t, back.MemberID, 1)].(*kmsg.SyncGroupResponse)
+	if string(got.MemberAssignment) != "for "+first.MemberID {
+		t.Fatalf("it lost its assignment: %+v", got)
+	}
+	fenced := h.joinStatic(t, 5, first.MemberID, "one")
+	if fenced.ErrorCode != kerr.FencedInstanceID.Code {
+		t.Fatalf("the old incarnation got %d", fenced.ErrorCode)
+	}
+}
+
+func TestOffsetsExpireWhenTheGroupHasBeenEmptyForLong(t *testing.T) {
+	h := newHarness()
+	h.step(t, h.m.Loaded)
+	member := h.replies[h.join(t, "")].(*kmsg.JoinGroupResponse)
+	h.sync(t, member.MemberID, 1, member.MemberID)
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Version, commit.Group, commit.MemberID, commit.Generation = 6, "g", member.MemberID, 1
+	topic := kmsg.NewOffsetCommitRequestTopic()
+	topic.Topic = "t"
+	topic.Partitions = append(topic.Partitions, kmsg.NewOffsetCommitRequestTopicPartition())
+	commit.Topics = append(commit.Topics, topic)
+	h.step(t, func(in statelog.Input) statelog.Effects { return h.m.OffsetCommit(in, commit) })
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group, leave.MemberID = "g", member.MemberID
+	h.step(t, func(in statelog.Input) statelog.Effects { return h.m.LeaveGroup(in, leave) })
+	for range 6 * 24 * 6 { // six days in steps of ten minutes
+		h.wait(t, 10*time.Minute)
+	}
+	if h.m.offsets["g"] == nil {
+		t.Fatal("forgotten a day early")
+	}
+	for range 7 * 24 {
+		h.wait(t, 10*time.Minute)
+	}
+	if h.m.offsets["g"] != nil || h.m.groups["g"] != nil || h.m.saved["g"].Version != 0 {
+		t.Fatal("an old group is still there")
+	}
+}
