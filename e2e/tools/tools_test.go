@@ -52,7 +52,7 @@ func TestKcat(t *testing.T) {
 			t.Errorf("%s from offset 2: %q", codec, got)
 		}
 	}
-	if got := run(t, "", "kcat", "-b", b.Addr, "-q", "-e", "-G", "kcat-group", "kcat-none", "-f", "%s,"); got != "v1,,v3," {
+	if got := run(t, "", "kcat", "-b", b.Addr, "-q", "-e", "-f", "%s,", "-X", "auto.offset.reset=earliest", "-G", "kcat-group", "kcat-none"); got != "v1,,v3," {
 		t.Errorf("group: %q", got)
 	}
 	contains(t, run(t, "", "kcat", "-b", b.Addr, "-L"), `topic "kcat-zstd" with 1 partitions`)

@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"telemetry":           {},
 	"storage/storagetest": {"storage"},
 	"storage/memory":      {"storage"},
-	"storage/embedded":    {"storage", "vfs", "telemetry"},
+	"storage/embedded":    {"storage"},
 	"statelog":            {"storage", "storage/embedded", "batch"},
 	"group":               {"statelog"},
 	"group/assign":        {},
