@@ -1,0 +1,172 @@
+// Package cli uses the kelp binary as a person does: settings, start and stop, and the client commands.
+package cli
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"kelp/e2e/foreign"
+)
+
+func binary(t *testing.T) string {
+	t.Helper()
+	if b := os.Getenv("KELP_E2E_BINARY"); b != "" {
+		return b
+	}
+	out := filepath.Join(t.TempDir(), "kelp")
+	cmd := exec.Command("go", "build", "-o", out, "./cmd/kelp")
+	cmd.Dir = foreign.Root()
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return out
+}
+
+// server is a kelp serve that runs, with the addresses of its ready line.
+type server struct {
+	cmd                *exec.Cmd
+	kafka, http, ready string
+	stderr             *strings.Builder
+	env                []string
+	bin                string
+}
+
+func serve(t *testing.T, bin string, env []string, args ...string) *server {
+	t.Helper()
+	s := &server{bin: bin, stderr: &strings.Builder{}, cmd: exec.Command(bin, append([]string{"serve"}, args...)...)}
+	s.cmd.Env = append(os.Environ(), env...)
+	s.cmd.Stderr = s.stderr
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	s.ready, err = bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("no ready line: %v\n%s", err, s.stderr)
+	}
+	found := regexp.MustCompile(`kafka=(\S+) http=(\S+) data=`).FindStringSubmatch(s.ready)
+	if found == nil {
+		t.Fatalf("ready line %q", s.ready)
+	}
+	s.kafka, s.http = found[1], found[2]
+	return s
+}
+
+func (s *server) kelp(t *testing.T, input string, args ...string) (out, errs string, failed bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), s.bin, args...)
+	cmd.Env = append(os.Environ(), "KELP_SERVER="+strings.Split(s.kafka, ",")[0])
+	cmd.Stdin = strings.NewReader(input)
+	var o, e strings.Builder
+	cmd.Stdout, cmd.Stderr = &o, &e
+	err := cmd.Run()
+	return o.String(), e.String(), err != nil
+}
+
+func (s *server) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get("http://" + s.http + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func TestServe(t *testing.T) {
+	bin, dir := binary(t), t.TempDir()
+	file := filepath.Join(dir, "kelp.yaml")
+	if err := os.WriteFile(file, []byte("default-partitions: 5\nbroker-config:\n  log.retention.ms: 12345678\nlog-format: json\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "data")
+	s := serve(t, bin, []string{"KELP_NODE_ID=7"}, "--config", file, "--data", data, "--listen", "127.0.0.1:0", "--listen", "localhost:0", "--http", "127.0.0.1:0")
+	if strings.Count(s.kafka, ",") != 1 || strings.Contains(s.kafka, ":0,") {
+		t.Errorf("the ready line does not name both chosen ports: %q", s.ready)
+	}
+	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ok", "/metrics": "kelp_server_connections"} {
+		if code, body := s.get(t, path); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %.100s", path, code, body)
+		}
+	}
+	if out, errs, failed := s.kelp(t, "", "topic", "create", "t"); failed {
+		t.Fatal(out, errs)
+	}
+	out, _, _ := s.kelp(t, "", "topic", "describe", "t", "--all")
+	for _, want := range []string{"4          7", "retention.ms=12345678"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in:\n%s", want, out)
+		}
+	}
+	second := exec.Command(bin, "serve", "--data", data, "--listen", "127.0.0.1:0", "--http", "")
+	if text, err := second.CombinedOutput(); err == nil || !strings.Contains(string(text), "in use by another process") {
+		t.Errorf("a second start on the folder: %v %s", err, text)
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v\n%s", err, s.stderr)
+	}
+	if !strings.Contains(s.stderr.String(), `"msg":"draining"`) {
+		t.Errorf("log lines are not JSON: %s", s.stderr)
+	}
+	if text, err := exec.Command(bin, "serve", "--node-id", "x").CombinedOutput(); err == nil || !strings.Contains(string(text), "node-id") {
+		t.Errorf("a wrong flag: %v %s", err, text)
+	}
+}
+
+func TestClientCommands(t *testing.T) {
+	s := serve(t, binary(t), nil, "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--group-initial-rebalance-delay", "0s")
+	f := func(input, want string, args ...string) {
+		t.Helper()
+		out, errs, failed := s.kelp(t, input, args...)
+		if failed || out != want {
+			t.Errorf("kelp %v: %q, want %q (%s)", args, out, want, errs)
+		}
+	}
+	refused := func(want string, args ...string) {
+		t.Helper()
+		if out, errs, failed := s.kelp(t, "", args...); !failed || !strings.Contains(errs, want) {
+			t.Errorf("kelp %v: %q %q, want %q", args, out, errs, want)
+		}
+	}
+	f("", "created a\n", "topic", "create", "a")
+	f("", "", "topic", "create", "a", "--if-missing")
+	refused("TOPIC_ALREADY_EXISTS", "topic", "create", "a")
+	f("", "TOPIC  PARTITIONS  REPLICAS\na      1           1\n", "topic", "list")
+	f("k1:v1\nk2:v2\n", "", "produce", "a", "-K", ":", "-z", "lz4", "-H", "h=x")
+	f("v3\n", "", "produce", "a", "--acks", "none")
+	f("", "0 k1 v1 h=x\n1 k2 v2 h=x\n", "consume", "a", "--from", "start", "--max", "2", "-f", `%o %k %v %h{%k=%v}\n`)
+	f("", "v2\n", "consume", "a", "--from", "1", "--max", "1")
+	f("", "v1\nv2\nv3\n", "consume", "a", "--group", "g", "--from", "start", "--exit")
+	f("", "", "consume", "a", "--group", "g", "--from", "start", "--exit")
+	f("", "configured a\nnow 3 partitions: a\n", "topic", "alter", "a", "--set", "retention.ms=1000", "-p", "3")
+	refused("INVALID_CONFIG", "topic", "alter", "a", "--set", "no.such=1")
+	refused("nothing to alter", "topic", "alter", "a")
+	f("", "deleted a\n", "topic", "delete", "a")
+	refused("UNKNOWN_TOPIC_OR_PARTITION", "topic", "delete", "a")
+	refused("no Kafka server answers", "topic", "list", "--server", "127.0.0.1:1")
+	if out, _, failed := s.kelp(t, "", "completion", "bash"); failed || !strings.Contains(out, "complete") {
+		t.Error("no shell completion")
+	}
+	if out, _, failed := s.kelp(t, "", "version"); failed || !strings.HasPrefix(out, "kelp ") {
+		t.Errorf("version: %q", out)
+	}
+}
