@@ -15,9 +15,15 @@ build: ## compile everything, for every platform we ship
 	@for t in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
 		echo "build $$t"; CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} go build -o /dev/null ./... || exit 1; done
 
-check: ## format and vet
+LINT := .cache/bin/golangci-lint
+
+$(LINT):
+	GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+check: $(LINT) ## format, vet and lint
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt"; exit 1; }
 	go vet ./...
+	$(LINT) run ./...
 
 unit: ## run the tests beside the code
 	go test -count=1 -timeout 10m ./...

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"kelp/internal/config"
 	"net"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +22,7 @@ const (
 // serverFlag names the server that a client command speaks to.
 func serverFlag(c *cobra.Command) *[]string {
 	standard := []string{"127.0.0.1:9092"}
-	if s := os.Getenv("KELP_SERVER"); s != "" {
+	if s := config.ServerFromEnv(); s != "" {
 		standard = []string{s}
 	}
 	return c.PersistentFlags().StringSliceP("server", "s", standard, "host:port of any broker of the cluster; KELP_SERVER sets the default")

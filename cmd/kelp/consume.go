@@ -36,8 +36,9 @@ The format is text with verbs: %t topic, %p partition, %o offset, %d timestamp i
 	}
 	servers := serverFlag(c)
 	c.Flags().StringVarP(&f.group, "group", "g", "", "consumer group to join; its offsets are committed")
-	c.Flags().StringVar(&f.from, "from", "end", "where to begin: start, end, an offset, -N from the end, or a time such as 2026-01-31T08:00:00Z; "+
-		"a group begins where it was, and there when it is new")
+	c.Flags().StringVar(&f.from, "from", "end",
+		"where to begin: start, end, an offset, -N from the end, or a time such as 2026-01-31T08:00:00Z; "+
+			"a group begins where it was, and there when it is new")
 	c.Flags().Int32SliceVarP(&f.partitions, "partition", "p", nil, "just these partitions")
 	c.Flags().IntVarP(&f.most, "max", "n", 0, "end after so many records")
 	c.Flags().BoolVarP(&f.stop, "exit", "e", false, "end at the end that the topics have now")

@@ -208,7 +208,7 @@ func topicAlter(servers *[]string) *cobra.Command {
 				return errors.New("nothing to alter: give --partitions, --set or --unset")
 			}
 			return admin(c, *servers, func(ctx context.Context, a *kadm.Client) error {
-				return alterTopics(ctx, c, a, topics, partitions, changes)
+				return alterTopics(ctx, c, a, alteration{topics, partitions, changes})
 			})
 		},
 	}
@@ -218,9 +218,14 @@ func topicAlter(servers *[]string) *cobra.Command {
 	return c
 }
 
-func alterTopics(
-	ctx context.Context, c *cobra.Command, a *kadm.Client, topics []string, partitions int, changes []kadm.AlterConfig,
-) error {
+type alteration struct {
+	topics     []string
+	partitions int // 0: as they are
+	configs    []kadm.AlterConfig
+}
+
+func alterTopics(ctx context.Context, c *cobra.Command, a *kadm.Client, of alteration) error {
+	topics, partitions, changes := of.topics, of.partitions, of.configs
 	if len(changes) > 0 {
 		altered, err := a.AlterTopicConfigs(ctx, changes, topics...)
 		if err != nil {

@@ -23,7 +23,8 @@ func versionCommand() *cobra.Command {
 					}
 				}
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "kelp %s (revision %s, %s, %s/%s)\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(c.OutOrStdout(), "kelp %s (revision %s, %s, %s/%s)\n",
+				version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}

@@ -4,6 +4,7 @@ package cli
 import (
 	"bufio"
 	"io"
+	"kelp/e2e/foreign"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"kelp/e2e/foreign"
 )
 
 func binary(t *testing.T) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"kelp/e2e/harness"
 	"maps"
 	"slices"
 	"strings"
@@ -12,8 +13,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"kelp/e2e/harness"
 )
 
 func open(t *testing.T, kind harness.Kind) *session {

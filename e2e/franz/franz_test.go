@@ -1,10 +1,9 @@
 package franz
 
 import (
-	"testing"
-
 	"kelp/e2e/harness"
 	"kelp/e2e/suite"
+	"testing"
 )
 
 func TestSuite(t *testing.T) {

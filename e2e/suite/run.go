@@ -3,13 +3,12 @@ package suite
 import (
 	"bytes"
 	"fmt"
+	"kelp/e2e/harness"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"kelp/e2e/harness"
 )
 
 // Options says what a library at a version can express.
@@ -49,8 +48,11 @@ func Edges(start int64) []Record {
 		{Key: []byte{}, Value: []byte{}},
 		{Key: []byte("\x00\xff"), Value: []byte("ünï\x00code")},
 		{Key: []byte("h"), Value: []byte("v"), Headers: []Header{
-			{Key: "a", Value: []byte("1")}, {Key: "a", Value: []byte("2")}, {Key: "", Value: []byte("no name")},
-			{Key: "empty", Value: []byte{}}, {Key: "bytes", Value: []byte{0, 1, 2, 0xff}},
+			{Key: "a", Value: []byte("1")},
+			{Key: "a", Value: []byte("2")},
+			{Key: "", Value: []byte("no name")},
+			{Key: "empty", Value: []byte{}},
+			{Key: "bytes", Value: []byte{0, 1, 2, 0xff}},
 		}},
 	}
 	for i := range records {

@@ -41,7 +41,7 @@ func (v *versions) apiVersions(_ context.Context, r *Request) Reply {
 }
 
 func (v *versions) check(req *kmsg.ApiVersionsRequest) error {
-	if req.Version >= 3 && !(softwareName.MatchString(req.ClientSoftwareName) && softwareName.MatchString(req.ClientSoftwareVersion)) {
+	if req.Version >= 3 && (!softwareName.MatchString(req.ClientSoftwareName) || !softwareName.MatchString(req.ClientSoftwareVersion)) {
 		return kerr.InvalidRequest
 	}
 	if req.Version < 5 || req.ClusterID == nil && req.NodeID < 0 {

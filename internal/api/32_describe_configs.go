@@ -2,13 +2,12 @@ package api
 
 import (
 	"context"
+	"kelp/internal/cluster"
 	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"kelp/internal/cluster"
 )
 
 // DescribeConfigs: v0-4
@@ -66,8 +65,9 @@ func (t *topics) configsOf(asked kmsg.DescribeConfigsRequestResource) ([]kmsg.De
 			return nil, err
 		}
 		return append(brokerConfigs(img), t.startConfigs()...), nil
+	default:
+		return nil, refuse(kerr.InvalidRequest, "configs of resource type %s are not kept here", asked.ResourceType)
 	}
-	return nil, refuse(kerr.InvalidRequest, "configs of resource type %s are not kept here", asked.ResourceType)
 }
 
 func (t *topics) checkBroker(name string) error {

@@ -2,11 +2,10 @@ package api
 
 import (
 	"context"
+	"kelp/internal/cluster"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"kelp/internal/cluster"
 )
 
 // AlterConfigs: v0-2
@@ -78,8 +77,9 @@ func (t *topics) configure(ctx context.Context, of resource, change edit, valida
 			}
 		}
 		return t.configureBroker(ctx, of.name == "", change, validateOnly)
+	default:
+		return refuse(kerr.InvalidRequest, "configs of resource type %s are not kept here", of.kind)
 	}
-	return refuse(kerr.InvalidRequest, "configs of resource type %s are not kept here", of.kind)
 }
 
 func (t *topics) configureBroker(ctx context.Context, all bool, change edit, validateOnly bool) error {

@@ -2,11 +2,10 @@ package api
 
 import (
 	"context"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"kelp/internal/group"
 	"kelp/internal/statelog"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // DeleteGroups: v0-2

@@ -3,13 +3,12 @@ package api
 import (
 	"context"
 	"errors"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"kelp/internal/cluster"
 	"kelp/internal/group"
 	"kelp/internal/statelog"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Coordinator runs steps on the group machine.

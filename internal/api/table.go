@@ -2,13 +2,12 @@ package api
 
 import (
 	"context"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"kelp/internal/cluster"
 	"kelp/internal/storage"
 	"kelp/internal/topic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Options are the domain packages the handlers work on.

@@ -26,6 +26,8 @@ func compressed(t *testing.T, b []byte, c Codec) []byte {
 	body := b[HeaderBytes:]
 	var w bytes.Buffer
 	switch c {
+	case None:
+		w.Write(body)
 	case Gzip:
 		g := gzip.NewWriter(&w)
 		g.Write(body)

@@ -2,10 +2,9 @@ package cluster
 
 import (
 	"errors"
+	"kelp/internal/storage/embedded"
 	"testing"
 	"time"
-
-	"kelp/internal/storage/embedded"
 )
 
 func TestMetadataSurvivesAndProducerIDsAreNeverRepeated(t *testing.T) {

@@ -97,15 +97,18 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 }
 
 func (l *Limits) bind(f *pflag.FlagSet) {
-	f.IntVar(&l.MessageBytes, "max-message-bytes", l.MessageBytes, "largest batch that a topic takes unless it says otherwise (message.max.bytes)")
-	f.IntVar(&l.RequestBytes, "max-request-bytes", l.RequestBytes, "largest request; a larger one closes the connection (socket.request.max.bytes)")
+	f.IntVar(&l.MessageBytes, "max-message-bytes", l.MessageBytes,
+		"largest batch that a topic takes unless it says otherwise (message.max.bytes)")
+	f.IntVar(&l.RequestBytes, "max-request-bytes", l.RequestBytes,
+		"largest request; a larger one closes the connection (socket.request.max.bytes)")
 	f.IntVar(&l.FetchBytes, "max-fetch-bytes", l.FetchBytes, "most record bytes in one fetch response (fetch.max.bytes)")
 	f.IntVar(&l.Connections, "max-connections", l.Connections, "open connections; further ones are closed at once (max.connections)")
 	f.IntVar(&l.RequestsInFlight, "max-requests-in-flight", l.RequestsInFlight,
 		"unanswered requests of one connection; the next is read when one has been answered")
 	f.Int64Var(&l.BytesInFlight, "max-bytes-in-flight", l.BytesInFlight,
 		"bytes of all unanswered requests; further ones are read when there is room (queued.max.request.bytes)")
-	f.DurationVar(&l.IdleTimeout, "idle-timeout", l.IdleTimeout, "a connection that is silent for this long is closed (connections.max.idle.ms)")
+	f.DurationVar(&l.IdleTimeout, "idle-timeout", l.IdleTimeout,
+		"a connection that is silent for this long is closed (connections.max.idle.ms)")
 	f.IntVar(&l.FetchSessions, "max-fetch-sessions", l.FetchSessions,
 		"incremental fetch sessions that are remembered (max.incremental.fetch.session.cache.slots)")
 	f.IntVar(&l.GroupMembers, "max-group-members", l.GroupMembers, "members of one consumer group (group.max.size)")

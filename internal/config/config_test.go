@@ -38,7 +38,8 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.NodeID != 4 || c.Defaults.Partitions != 3 || c.LogLevel != "warn" || c.LogFormat != FormatText || c.Limits.IdleTimeout != time.Minute {
+	if c.NodeID != 4 || c.Defaults.Partitions != 3 || c.LogLevel != "warn" ||
+		c.LogFormat != FormatText || c.Limits.IdleTimeout != time.Minute {
 		t.Errorf("got %+v", c)
 	}
 }

@@ -41,6 +41,9 @@ func (c *Config) Load(f *pflag.FlagSet, path string, lookup func(string) (string
 	return c.Check()
 }
 
+// ServerFromEnv is the server that the client commands speak to unless a flag names one; empty when unset.
+func ServerFromEnv() string { return os.Getenv("KELP_SERVER") }
+
 // EnvName is the environment variable of a key.
 func EnvName(key string) string { return "KELP_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_")) }
 

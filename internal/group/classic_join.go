@@ -2,13 +2,12 @@ package group
 
 import (
 	"fmt"
+	"kelp/internal/statelog"
 	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"kelp/internal/statelog"
 )
 
 func joinFailed(req *kmsg.JoinGroupRequest, err *kerr.Error, memberID string) *kmsg.JoinGroupResponse {
@@ -23,13 +22,21 @@ func joinFailed(req *kmsg.JoinGroupRequest, err *kerr.Error, memberID string) *k
 // JoinGroup makes a member and answers once its generation begins. The request's bytes are kept.
 func (m *Machine) JoinGroup(in statelog.Input, client Client, req *kmsg.JoinGroupRequest) statelog.Effects {
 	var e statelog.Effects
-	if memberID, err := m.join(&e, in, client, req); err != nil {
+	if memberID, err := m.join(&e, arrival{in, client, req}); err != nil {
 		reply(&e, in.Ticket, joinFailed(req, err, memberID))
 	}
 	return e
 }
 
-func (m *Machine) join(e *statelog.Effects, in statelog.Input, client Client, req *kmsg.JoinGroupRequest) (string, *kerr.Error) {
+// arrival is a join with what is known of it.
+type arrival struct {
+	in     statelog.Input
+	client Client
+	req    *kmsg.JoinGroupRequest
+}
+
+func (m *Machine) join(e *statelog.Effects, a arrival) (string, *kerr.Error) {
+	in, req := a.in, a.req
 	g := m.groups[req.Group]
 	switch {
 	case req.Group == "":
@@ -50,31 +57,32 @@ func (m *Machine) join(e *statelog.Effects, in statelog.Input, client Client, re
 	}
 	switch {
 	case req.MemberID != "":
-		return req.MemberID, m.joinKnown(e, in, client, g, req)
+		return req.MemberID, m.joinKnown(e, a, g)
 	case req.InstanceID != nil:
 		id := newID(in, *req.InstanceID)
 		if old := g.members[g.instances[*req.InstanceID]]; old != nil {
-			m.replaceStatic(e, in, client, g, req, id)
+			m.replaceStatic(e, a, g, id)
 			return id, nil
 		}
-		m.add(e, in, client, g, req, id)
+		m.add(e, a, g, id)
 		return id, nil
 	case req.Version >= 4:
-		id := newID(in, client.ID)
+		id := newID(in, a.client.ID)
 		g.pending[id] = true
 		session := time.Duration(req.SessionTimeoutMillis) * time.Millisecond
 		e.Timers = append(e.Timers, statelog.Timer{Key: sessionKey(g, id), At: in.Now.Add(session)})
 		return id, kerr.MemberIDRequired
 	}
-	m.add(e, in, client, g, req, newID(in, client.ID))
+	m.add(e, a, g, newID(in, a.client.ID))
 	return "", nil
 }
 
 // joinKnown is the join of somebody who has a member id.
-func (m *Machine) joinKnown(e *statelog.Effects, in statelog.Input, client Client, g *group, req *kmsg.JoinGroupRequest) *kerr.Error {
+func (m *Machine) joinKnown(e *statelog.Effects, a arrival, g *group) *kerr.Error {
+	in, req := a.in, a.req
 	if g.pending[req.MemberID] && req.InstanceID == nil {
 		delete(g.pending, req.MemberID)
-		m.add(e, in, client, g, req, req.MemberID)
+		m.add(e, a, g, req.MemberID)
 		return nil
 	}
 	mb, err := g.member(req.MemberID, req.InstanceID)
@@ -87,7 +95,7 @@ func (m *Machine) joinKnown(e *statelog.Effects, in statelog.Input, client Clien
 		m.arm(e, in, g, mb)
 		return nil
 	}
-	mb.update(client, req)
+	mb.update(a.client, req)
 	if mb.join != 0 { // the client gave up on its earlier join
 		reply(e, mb.join, joinFailed(mb.joinReq, kerr.UnknownMemberID, mb.id))
 	}
@@ -101,9 +109,10 @@ func (m *Machine) joinKnown(e *statelog.Effects, in statelog.Input, client Clien
 }
 
 // add makes a new member that waits for its generation.
-func (m *Machine) add(e *statelog.Effects, in statelog.Input, client Client, g *group, req *kmsg.JoinGroupRequest, id string) {
+func (m *Machine) add(e *statelog.Effects, a arrival, g *group, id string) {
+	in, req := a.in, a.req
 	mb := &member{id: id, instance: req.InstanceID, join: in.Ticket, joinReq: req}
-	mb.update(client, req)
+	mb.update(a.client, req)
 	g.members[id] = mb
 	g.protocolType = req.ProtocolType
 	g.grown = true
@@ -116,9 +125,8 @@ func (m *Machine) add(e *statelog.Effects, in statelog.Input, client Client, g *
 
 // replaceStatic gives a static member's place to its next incarnation. When the protocol stays,
 // the group does not rebalance (KIP-345); a leader is then told to skip the assignment (KIP-814).
-func (m *Machine) replaceStatic(
-	e *statelog.Effects, in statelog.Input, client Client, g *group, req *kmsg.JoinGroupRequest, id string,
-) {
+func (m *Machine) replaceStatic(e *statelog.Effects, a arrival, g *group, id string) {
+	in, req := a.in, a.req
 	oldID, oldLeader := g.instances[*req.InstanceID], g.leader
 	mb := g.members[oldID]
 	if mb.join != 0 {
@@ -133,7 +141,7 @@ func (m *Machine) replaceStatic(
 	if g.leader == oldID {
 		g.leader = id
 	}
-	mb.update(client, req)
+	mb.update(a.client, req)
 	if g.phase == stable && g.vote() == g.protocol {
 		e.Records = append(e.Records, g.record())
 		resp := m.joined(g, mb, req)

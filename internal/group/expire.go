@@ -1,9 +1,9 @@
 package group
 
 import (
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"kelp/internal/statelog"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func (m *Machine) armExpiry(e *statelog.Effects, in statelog.Input) {

@@ -3,9 +3,9 @@
 package node
 
 import (
-	"golang.org/x/sys/unix"
-
 	"kelp/internal/api"
+
+	"golang.org/x/sys/unix"
 )
 
 // logDir measures the volume that the data lies on.
@@ -14,6 +14,6 @@ func logDir(path string) api.LogDir {
 	if err := unix.Statfs(path, &fs); err != nil {
 		return api.LogDir{Path: path, TotalBytes: -1, UsableBytes: -1}
 	}
-	block := int64(fs.Bsize)
+	block := fs.Bsize
 	return api.LogDir{Path: path, TotalBytes: int64(fs.Blocks) * block, UsableBytes: int64(fs.Bavail) * block}
 }

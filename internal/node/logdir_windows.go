@@ -1,9 +1,9 @@
 package node
 
 import (
-	"golang.org/x/sys/windows"
-
 	"kelp/internal/api"
+
+	"golang.org/x/sys/windows"
 )
 
 // logDir measures the volume that the data lies on.

@@ -6,16 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
-	"path/filepath"
-	"strconv"
-	"sync"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-
 	"kelp/internal/api"
 	"kelp/internal/cluster"
 	"kelp/internal/config"
@@ -26,7 +16,19 @@ import (
 	"kelp/internal/storage/embedded"
 	"kelp/internal/telemetry"
 	"kelp/internal/topic"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
+
+// listener opens listeners; its zero value has the system's defaults.
+var listener net.ListenConfig
 
 // Node is a running broker.
 type Node struct {
@@ -118,7 +120,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		InFlightBytes: o.Limits.BytesInFlight, IdleTimeout: o.Limits.IdleTimeout,
 	}})
 	for _, address := range o.Listen {
-		l, err := net.Listen("tcp", address)
+		l, err := listener.Listen(n.life, "tcp", address)
 		if err != nil {
 			return fmt.Errorf("listen: %w; free the address or choose another", err)
 		}
@@ -158,7 +160,7 @@ func (n *Node) serveHTTP(address string, metrics *prometheus.Registry) error {
 	if address == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := listener.Listen(n.life, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("http: %w; free the address or choose another", err)
 	}

@@ -2,13 +2,12 @@ package node
 
 import (
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
-
 	"kelp/internal/api"
 	"kelp/internal/cluster"
 	"kelp/internal/config"
+	"math"
+	"strconv"
+	"strings"
 )
 
 // settings shows in Kafka's names what the broker was started with.

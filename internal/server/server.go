@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"kelp/internal/api"
+	"kelp/internal/wire"
 	"log/slog"
 	"net"
 	"sync"
@@ -22,9 +24,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/semaphore"
-
-	"kelp/internal/api"
-	"kelp/internal/wire"
 )
 
 // Limits of the server; each has its default in withDefaults.

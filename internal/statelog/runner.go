@@ -5,11 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
-
 	"kelp/internal/batch"
 	"kelp/internal/storage"
+	"sync"
+	"time"
 )
 
 // Limits of a runner.

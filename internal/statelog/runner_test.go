@@ -5,11 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
-	"sync"
-	"testing"
-
 	"kelp/internal/storage"
 	"kelp/internal/storage/embedded"
+	"sync"
+	"testing"
 )
 
 // counter is a machine that counts; it holds a reply back until a later step.

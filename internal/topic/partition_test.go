@@ -2,15 +2,14 @@ package topic
 
 import (
 	"errors"
-	"testing"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-
 	"kelp/internal/batch"
 	"kelp/internal/cluster"
 	"kelp/internal/storage"
 	"kelp/internal/storage/embedded"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 var id = storage.Partition{Topic: [16]byte{1}}

@@ -3,12 +3,11 @@ package topic
 import (
 	"errors"
 	"fmt"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-
 	"kelp/internal/batch"
 	"kelp/internal/cluster"
 	"kelp/internal/storage"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // maxRecordErrors bounds how many records of a rejected batch are named.
@@ -81,10 +80,10 @@ func (p *Partition) prepare(records []byte, messages bool, config *cluster.Topic
 	tooLarge := func() error {
 		return reject(kerr.MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(records), config.MaxMessageBytes)
 	}
-	magic, any := batch.Magic(records)
+	magic, given := batch.Magic(records)
 	var err error
 	switch {
-	case !any:
+	case !given:
 		err = reject(kerr.InvalidRecord, "there is no record batch")
 	case magic > 2:
 		err = reject(kerr.CorruptMessage, "magic %d is not known", magic)

@@ -2,9 +2,8 @@ package topic
 
 import (
 	"context"
-	"sync"
-
 	"kelp/internal/storage"
+	"sync"
 )
 
 // Set opens partitions when they are first asked for and holds them.

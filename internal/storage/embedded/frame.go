@@ -3,7 +3,6 @@ package embedded
 import (
 	"encoding/binary"
 	"hash/crc32"
-
 	"kelp/internal/storage"
 )
 

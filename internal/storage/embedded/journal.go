@@ -2,9 +2,8 @@ package embedded
 
 import (
 	"fmt"
-	"time"
-
 	"kelp/internal/storage"
+	"time"
 )
 
 // run is the journal writer: it takes what is queued, writes it as one, and completes it.

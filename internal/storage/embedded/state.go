@@ -3,9 +3,8 @@ package embedded
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
-
 	"kelp/internal/storage"
+	"slices"
 )
 
 // entry is where one batch lies.
@@ -47,17 +46,14 @@ type kept struct {
 // apply folds one frame in: the only code that changes what partitions hold, live and on replay.
 func (s *Store) apply(f *frame, in *file, payloadPos int64) error {
 	p := s.parts[f.partition]
-	switch f.kind {
-	case kindSnapshot:
+	switch {
+	case f.kind == kindSnapshot:
 		return s.applySnapshot(f.payload)
-	case kindCreate:
-		if p == nil {
-			s.parts[f.partition] = &state{id: f.partition}
-		}
+	case f.kind == kindCreate && p == nil:
+		s.parts[f.partition] = &state{id: f.partition}
 		return nil
-	}
-	if p == nil {
-		return nil // deleted later in the journal than this frame was queued
+	case f.kind == kindCreate, p == nil: // there already, or deleted before this frame came
+		return nil
 	}
 	switch f.kind {
 	case kindDelete:

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"kelp/internal/storage"
 	"log/slog"
 	"maps"
 	"os"
@@ -25,8 +26,6 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"kelp/internal/storage"
 )
 
 // Limits of the store.

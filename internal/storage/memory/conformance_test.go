@@ -1,10 +1,9 @@
 package memory
 
 import (
-	"testing"
-
 	"kelp/internal/storage"
 	"kelp/internal/storage/storagetest"
+	"testing"
 )
 
 func TestConformance(t *testing.T) {

@@ -11,10 +11,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"kelp/internal/storage"
 	"slices"
 	"sync"
-
-	"kelp/internal/storage"
 )
 
 // Store implements storage.Store.
