@@ -8,9 +8,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DeleteGroups: v0-2
+// DeleteGroups: v0-3
 //
 // Behavior: groups without members go with their offsets.
+//
+// Version notes: v3 error messages.
 func (g *groups) deleteGroups(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.DeleteGroupsRequest)
 	return g.submit(func(m *group.Machine, in statelog.Input) statelog.Effects { return m.DeleteGroups(in, req) })
@@ -21,7 +23,7 @@ func refuseDeleteGroups(req kmsg.Request, err error) kmsg.Response {
 	for _, id := range req.(*kmsg.DeleteGroupsRequest).Groups {
 		out := kmsg.NewDeleteGroupsResponseGroup()
 		out.Group = id
-		out.ErrorCode, _ = codeOf(err)
+		out.ErrorCode, out.ErrorMessage = codeOf(err)
 		resp.Groups = append(resp.Groups, out)
 	}
 	return resp

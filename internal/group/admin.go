@@ -109,9 +109,9 @@ func (m *Machine) DeleteGroups(in statelog.Input, req *kmsg.DeleteGroupsRequest)
 		case id == "":
 			out.ErrorCode = kerr.InvalidGroupID.Code
 		case !known:
-			out.ErrorCode = kerr.GroupIDNotFound.Code
+			out.ErrorCode, out.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
 		case p != empty:
-			out.ErrorCode = kerr.NonEmptyGroup.Code
+			out.ErrorCode, out.ErrorMessage = kerr.NonEmptyGroup.Code, kmsg.StringPtr(fmt.Sprintf("Group %s is %s.", id, p))
 		default:
 			for at := range m.offsets[id] {
 				e.Records = append(e.Records, forgetOffset(id, at))

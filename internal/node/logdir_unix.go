@@ -14,6 +14,6 @@ func logDir(path string) api.LogDir {
 	if err := unix.Statfs(path, &fs); err != nil {
 		return api.LogDir{Path: path, TotalBytes: -1, UsableBytes: -1}
 	}
-	block := fs.Bsize
+	block := int64(fs.Bsize) //nolint:unconvert // its type differs between systems
 	return api.LogDir{Path: path, TotalBytes: int64(fs.Blocks) * block, UsableBytes: int64(fs.Bavail) * block}
 }

@@ -220,7 +220,9 @@ func (s *Server) served(key, version int16) (ok, known bool) {
 }
 
 func (s *Server) read(ctx context.Context, c net.Conn, answers chan<- answer) (err error) {
+	held := int64(0) // bytes of the request that the writer does not have yet
 	defer func() {
+		s.release(held)
 		if p := recover(); p != nil {
 			s.o.Logger.Error("a handler panicked", "remote", c.RemoteAddr(), "panic", p)
 			err = errors.New("internal error")
@@ -232,15 +234,15 @@ func (s *Server) read(ctx context.Context, c net.Conn, answers chan<- answer) (e
 		if err != nil {
 			return err
 		}
-		a := answer{bytes: int64(len(frame)), since: time.Now()}
+		held = int64(len(frame))
+		a := answer{bytes: held, since: time.Now()}
 		if err := s.handle(ctx, c, id, frame, &a); err != nil {
-			s.release(a.bytes)
 			return err
 		}
 		select {
 		case answers <- a:
+			held = 0 // the writer's now
 		case <-ctx.Done():
-			s.release(a.bytes)
 			return ctx.Err()
 		}
 	}
