@@ -313,3 +313,20 @@ func TestOffsetsExpireWhenTheGroupHasBeenEmptyForLong(t *testing.T) {
 		t.Fatal("an old group is still there")
 	}
 }
+
+func TestOffsetsOfADeletedTopicAreForgotten(t *testing.T) {
+	h := newHarness()
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version, req.Group, req.Generation = 6, "simple", -1
+	for _, name := range []string{"gone", "kept"} {
+		topic := kmsg.NewOffsetCommitRequestTopic()
+		topic.Topic = name
+		topic.Partitions = append(topic.Partitions, kmsg.NewOffsetCommitRequestTopicPartition())
+		req.Topics = append(req.Topics, topic)
+	}
+	h.step(t, func(in statelog.Input) statelog.Effects { return h.m.OffsetCommit(in, req) })
+	h.step(t, func(in statelog.Input) statelog.Effects { return h.m.TopicDeleted(in, "gone") })
+	if left := h.m.offsets["simple"]; len(left) != 1 || left[partition{"kept", 0}] == nil {
+		t.Fatalf("%v", left)
+	}
+}

@@ -110,7 +110,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		return fmt.Errorf("consumer groups: %w", err)
 	}
 	table := api.New(api.Options{
-		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: keep.drop, Advertise: p.advertise, NodeID: o.NodeID,
+		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: n.dropped(keep), Advertise: p.advertise, NodeID: o.NodeID,
 		DefaultPartitions: o.Defaults.Partitions, AutoCreate: o.AutoCreateTopics, Settings: settings(o),
 		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: o.Limits.FetchBytes,
 		MaxFetchSessions: o.Limits.FetchSessions, Draining: n.life.Done(),
@@ -144,6 +144,17 @@ func (n *Node) housekeep(keep *keeper, every time.Duration) {
 			return
 		case <-tick.C:
 			keep.clean(n.life)
+		}
+	}
+}
+
+// dropped frees a deleted topic and lets the groups forget its offsets.
+func (n *Node) dropped(keep *keeper) func(context.Context, cluster.Topic) {
+	return func(ctx context.Context, t cluster.Topic) {
+		keep.drop(ctx, t)
+		forgotten := n.groups.Submit(func(m *group.Machine, in statelog.Input) statelog.Effects { return m.TopicDeleted(in, t.Name) })
+		if _, err := forgotten.Wait(ctx); err != nil {
+			keep.logger.Warn("offsets of a deleted topic stay until they expire", "topic", t.Name, "error", err)
 		}
 	}
 }
