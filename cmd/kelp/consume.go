@@ -161,10 +161,15 @@ func (f *consumeFlags) begins(ctx context.Context, a *kadm.Client, topics []stri
 		if begins, err = a.ListOffsetsAfterMilli(ctx, at.UnixMilli(), topics...); err != nil {
 			return nil, err
 		}
-	case numeric == nil && n >= 0:
+	case numeric == nil:
 		begins = kadm.ListedOffsets{}
 		starts.Each(func(o kadm.ListedOffset) {
-			o.Offset = max(o.Offset, n)
+			at := n
+			if n < 0 {
+				end, _ := ends.Lookup(o.Topic, o.Partition)
+				at += end.Offset
+			}
+			o.Offset = max(o.Offset, at)
 			if begins[o.Topic] == nil {
 				begins[o.Topic] = map[int32]kadm.ListedOffset{}
 			}

@@ -44,7 +44,7 @@ and in another terminal:
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; %s --help lists the flags", err, c.CommandPath())
 	})
-	c.AddCommand(serveCommand(), checkConfigCommand(), topicCommand(), produceCommand(), consumeCommand(), versionCommand())
+	c.AddCommand(serveCommand(), checkConfigCommand(), topicCommand(), groupCommand(), produceCommand(), consumeCommand(), versionCommand())
 	return c
 }
 

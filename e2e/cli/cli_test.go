@@ -156,6 +156,19 @@ func TestClientCommands(t *testing.T) {
 	f("", "v2\n", "consume", "a", "--from", "1", "--max", "1")
 	f("", "v1\nv2\nv3\n", "consume", "a", "--group", "g", "--from", "start", "--exit")
 	f("", "", "consume", "a", "--group", "g", "--from", "start", "--exit")
+	f("", "GROUP  STATE  PROTOCOL TYPE\ng      Empty  consumer\n", "group", "list")
+	if out, _, _ := s.kelp(t, "", "group", "describe", "g"); !strings.Contains(out, "group g, Empty, 0 members, lag 0") {
+		t.Errorf("described as %s", out)
+	}
+	refused("TOPIC", "group", "reset", "g")
+	f("", "TOPIC  PARTITION  NEW OFFSET\na      0          1\n", "group", "reset", "g", "a", "--to", "1")
+	f("", "", "consume", "a", "--group", "g", "--from", "start", "--exit") // that was just shown
+	f("", "TOPIC  PARTITION  NEW OFFSET\na      0          1\n", "group", "reset", "g", "a", "--to", "1", "--execute")
+	f("", "v2\nv3\n", "consume", "a", "--group", "g", "--from", "start", "--exit")
+	f("", "TOPIC  PARTITION  NEW OFFSET\na      0          2\n", "group", "reset", "g", "a", "--to", "-1")
+	f("", "v3\n", "consume", "a", "--from", "-1", "--exit")
+	f("", "deleted g\n", "group", "delete", "g")
+	refused("GROUP_ID_NOT_FOUND", "group", "delete", "g")
 	f("", "configured a\nnow 3 partitions: a\n", "topic", "alter", "a", "--set", "retention.ms=1000", "-p", "3")
 	refused("INVALID_CONFIG", "topic", "alter", "a", "--set", "no.such=1")
 	refused("nothing to alter", "topic", "alter", "a")
