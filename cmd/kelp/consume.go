@@ -196,8 +196,7 @@ func (f *consumeFlags) begins(ctx context.Context, a *kadm.Client, topics []stri
 
 // print writes records until the user, the limit or the ends stop it.
 func (f *consumeFlags) print(c *cobra.Command, cl *kgo.Client, formatter *kgo.RecordFormatter, ends map[string]map[int32]int64) error {
-	out := bufio.NewWriter(c.OutOrStdout())
-	defer out.Flush()
+	out := bufio.NewWriter(c.OutOrStdout()) // flushed after every poll
 	var line []byte
 	for n := 0; !f.stop || len(ends) > 0; {
 		fetches := cl.PollFetches(c.Context())

@@ -2,14 +2,15 @@ package main
 
 import (
 	"fmt"
-	"kelp/internal/config"
-	"kelp/internal/node"
-	"kelp/internal/telemetry"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"kelp/internal/config"
+	"kelp/internal/node"
+	"kelp/internal/telemetry"
 )
 
 func serveCommand() *cobra.Command {

@@ -4,7 +4,6 @@ package cli
 import (
 	"bufio"
 	"io"
-	"kelp/e2e/foreign"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"kelp/e2e/foreign"
 )
 
 func binary(t *testing.T) string {

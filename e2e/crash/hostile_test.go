@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"kelp/e2e/harness"
 	"net"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"kelp/e2e/harness"
 )
 
 func frame(body ...byte) []byte {

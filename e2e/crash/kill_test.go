@@ -8,8 +8,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"kelp/e2e/franz"
-	"kelp/e2e/harness"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -18,6 +16,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"kelp/e2e/franz"
+	"kelp/e2e/harness"
 )
 
 var (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"kelp/e2e/harness"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/e2e/harness"
 )
 
 func open(t *testing.T, kind harness.Kind) *session {

@@ -10,12 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"kelp/e2e/suite"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"kelp/e2e/suite"
 )
 
 // Client implements suite.Client with a driver process.

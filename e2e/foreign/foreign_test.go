@@ -1,15 +1,15 @@
 package foreign
 
 import (
-	"kelp/e2e/franz"
-	"kelp/e2e/harness"
-	"kelp/e2e/kafkago"
-	"kelp/e2e/suite"
 	"testing"
 
 	"github.com/IBM/sarama"
 
+	"kelp/e2e/franz"
+	"kelp/e2e/harness"
+	"kelp/e2e/kafkago"
 	saramaclient "kelp/e2e/sarama"
+	"kelp/e2e/suite"
 )
 
 func TestConfluentPython(t *testing.T) {

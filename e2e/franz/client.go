@@ -7,11 +7,12 @@ package franz
 import (
 	"context"
 	"fmt"
-	"kelp/e2e/suite"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"kelp/e2e/suite"
 )
 
 // Client implements suite.Client with franz-go.

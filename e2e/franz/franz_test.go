@@ -1,9 +1,10 @@
 package franz
 
 import (
+	"testing"
+
 	"kelp/e2e/harness"
 	"kelp/e2e/suite"
-	"testing"
 )
 
 func TestSuite(t *testing.T) {

@@ -8,10 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"kelp/e2e/suite"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"kelp/e2e/suite"
 )
 
 // Client implements suite.Client with kafka-go.

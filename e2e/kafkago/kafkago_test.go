@@ -3,9 +3,6 @@ package kafkago
 import (
 	"errors"
 	"fmt"
-	"kelp/e2e/franz"
-	"kelp/e2e/harness"
-	"kelp/e2e/suite"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +10,10 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/segmentio/kafka-go"
 
+	"kelp/e2e/franz"
+	"kelp/e2e/harness"
 	saramaclient "kelp/e2e/sarama"
+	"kelp/e2e/suite"
 )
 
 func TestSuite(t *testing.T) {

@@ -2,13 +2,14 @@
 package readme
 
 import (
-	"kelp/e2e/harness"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"kelp/e2e/harness"
 )
 
 // TestExamplesWork takes the shell blocks out of the README and runs them against a server.

@@ -7,10 +7,11 @@ package sarama
 import (
 	"context"
 	"fmt"
-	"kelp/e2e/suite"
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"kelp/e2e/suite"
 )
 
 // Client implements suite.Client with Sarama. Async chooses the asynchronous producer.

@@ -1,12 +1,13 @@
 package sarama
 
 import (
-	"kelp/e2e/harness"
-	"kelp/e2e/suite"
 	"strings"
 	"testing"
 
 	"github.com/IBM/sarama"
+
+	"kelp/e2e/harness"
+	"kelp/e2e/suite"
 )
 
 // TestSuite runs every version against one broker. Apache Kafka 4 no longer answers what 0.11 to 2.0 ask for, so there

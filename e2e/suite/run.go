@@ -3,12 +3,13 @@ package suite
 import (
 	"bytes"
 	"fmt"
-	"kelp/e2e/harness"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"kelp/e2e/harness"
 )
 
 // Options says what a library at a version can express.

@@ -2,12 +2,13 @@
 package tools
 
 import (
-	"kelp/e2e/foreign"
-	"kelp/e2e/harness"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"kelp/e2e/foreign"
+	"kelp/e2e/harness"
 )
 
 // run gives what a command prints, and fails the test when it fails.

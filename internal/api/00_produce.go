@@ -3,13 +3,14 @@ package api
 import (
 	"context"
 	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"kelp/internal/batch"
 	"kelp/internal/cluster"
 	"kelp/internal/storage"
 	"kelp/internal/topic"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // records answers for the bytes of partitions.

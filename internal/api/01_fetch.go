@@ -2,13 +2,14 @@ package api
 
 import (
 	"context"
-	"kelp/internal/batch"
-	"kelp/internal/storage"
-	"kelp/internal/topic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/batch"
+	"kelp/internal/storage"
+	"kelp/internal/topic"
 )
 
 // maxFetchWait bounds how long one Fetch may be parked, whatever the client asks for.

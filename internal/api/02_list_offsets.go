@@ -2,10 +2,11 @@ package api
 
 import (
 	"context"
-	"kelp/internal/topic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/topic"
 )
 
 // The special timestamps of ListOffsets (org.apache.kafka.common.requests.ListOffsetsRequest).

@@ -3,10 +3,11 @@ package api
 import (
 	"context"
 	"errors"
-	"kelp/internal/cluster"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 // topics answers for the cluster's metadata.

@@ -3,10 +3,11 @@ package api
 import (
 	"context"
 	"fmt"
-	"kelp/internal/cluster"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 // CreateTopics: v0-7

@@ -2,12 +2,13 @@ package api
 
 import (
 	"context"
-	"kelp/internal/cluster"
 	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 // DescribeConfigs: v0-4

@@ -2,10 +2,11 @@ package api
 
 import (
 	"context"
-	"kelp/internal/cluster"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 // AlterConfigs: v0-2

@@ -2,9 +2,10 @@ package api
 
 import (
 	"context"
-	"kelp/internal/cluster"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 // LogDir is the folder where records lie. Sizes are in bytes, -1 where they are not known.

@@ -2,10 +2,11 @@ package api
 
 import (
 	"context"
-	"kelp/internal/group"
-	"kelp/internal/statelog"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/group"
+	"kelp/internal/statelog"
 )
 
 // DeleteGroups: v0-3

@@ -2,13 +2,14 @@ package api
 
 import (
 	"context"
-	"kelp/internal/cluster"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 // IncrementalAlterConfigs: v0-1

@@ -2,11 +2,12 @@ package api
 
 import (
 	"context"
-	"kelp/internal/group"
-	"kelp/internal/statelog"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/group"
+	"kelp/internal/statelog"
 )
 
 // OffsetDelete: v0

@@ -2,12 +2,13 @@ package api
 
 import (
 	"context"
-	"kelp/internal/cluster"
 	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 // maxPartitionsDescribed is Kafka's max.request.partition.size.limit.

@@ -9,10 +9,11 @@ package api
 
 import (
 	"context"
-	"kelp/internal/storage"
 	"net"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/storage"
 )
 
 // Request is one decoded request with what the connection knows about its sender. Body may alias

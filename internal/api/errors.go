@@ -3,11 +3,12 @@ package api
 import (
 	"context"
 	"errors"
-	"kelp/internal/cluster"
-	"kelp/internal/storage"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
+	"kelp/internal/storage"
 )
 
 // codeOf is the one map from errors to Kafka codes. The message is nil where Kafka sends none.

@@ -3,12 +3,13 @@ package api
 import (
 	"context"
 	"errors"
-	"kelp/internal/cluster"
-	"kelp/internal/group"
-	"kelp/internal/statelog"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
+	"kelp/internal/group"
+	"kelp/internal/statelog"
 )
 
 // Coordinator runs steps on the group machine.

@@ -2,12 +2,13 @@ package api
 
 import (
 	"context"
-	"kelp/internal/cluster"
-	"kelp/internal/storage"
-	"kelp/internal/topic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
+	"kelp/internal/storage"
+	"kelp/internal/topic"
 )
 
 // Options are the domain packages the handlers work on.

@@ -4,20 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"hash/crc32"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// message builds one message with kmsg's writer, which is not ours.
-func message(magic int8, attributes int8, offset, timestampMs int64, key, value []byte) []byte {
-	var raw []byte
-	if magic == 0 {
-		m := kmsg.MessageV0{Offset: offset, Magic: 0, Attributes: attributes, Key: key, Value: value}
-		raw = m.AppendTo(nil)
-	} else {
-		m := kmsg.MessageV1{Offset: offset, Magic: 1, Attributes: attributes, Timestamp: timestampMs, Key: key, Value: value}
-		raw = m.AppendTo(nil)
+// message builds one message of m's magic with kmsg's writer, which is not ours.
+func message(m kmsg.MessageV1) []byte {
+	raw := m.AppendTo(nil)
+	if m.Magic == 0 {
+		old := kmsg.MessageV0{Offset: m.Offset, Attributes: m.Attributes, Key: m.Key, Value: m.Value}
+		raw = old.AppendTo(nil)
 	}
 	size := uint32(len(raw) - 12)
 	raw[8], raw[9], raw[10], raw[11] = byte(size>>24), byte(size>>16), byte(size>>8), byte(size)
@@ -28,7 +26,10 @@ func message(magic int8, attributes int8, offset, timestampMs int64, key, value 
 
 func TestMessageSetsBecomeOneBatchAndComeBack(t *testing.T) {
 	for magic := range int8(2) {
-		inner := append(message(magic, 0, 0, 70, []byte("k"), nil), message(magic, 0, 1, 71, nil, []byte("value"))...)
+		inner := slices.Concat(
+			message(kmsg.MessageV1{Magic: magic, Timestamp: 70, Key: []byte("k")}),
+			message(kmsg.MessageV1{Magic: magic, Offset: 1, Timestamp: 71, Value: []byte("value")}),
+		)
 		for _, codec := range []Codec{None, Gzip, Snappy, LZ4} {
 			set := inner
 			if codec != None {
@@ -39,7 +40,7 @@ func TestMessageSetsBecomeOneBatchAndComeBack(t *testing.T) {
 				if codec == LZ4 && magic == 0 {
 					folded[6] ^= 0x55 // the wrong header checksum of magic 0
 				}
-				set = message(magic, int8(codec), 1, 71, nil, folded)
+				set = message(kmsg.MessageV1{Magic: magic, Attributes: int8(codec), Offset: 1, Timestamp: 71, Value: folded})
 			}
 			b, err := FromMessages(set, 1<<20)
 			if err != nil {
@@ -50,7 +51,10 @@ func TestMessageSetsBecomeOneBatchAndComeBack(t *testing.T) {
 				t.Fatalf("magic %d codec %d: %+v %v", magic, codec, h, err)
 			}
 			got, err := ToMessages(b, magic, 10, 1<<20, 1<<20)
-			want := append(message(magic, 0, 10, 70, []byte("k"), nil), message(magic, 0, 11, 71, nil, []byte("value"))...)
+			want := slices.Concat(
+				message(kmsg.MessageV1{Magic: magic, Offset: 10, Timestamp: 70, Key: []byte("k")}),
+				message(kmsg.MessageV1{Magic: magic, Offset: 11, Timestamp: 71, Value: []byte("value")}),
+			)
 			if err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("magic %d codec %d: %x, want %x, %v", magic, codec, got, want, err)
 			}
@@ -67,7 +71,7 @@ func TestMessageSetsBecomeOneBatchAndComeBack(t *testing.T) {
 }
 
 func TestBadMessageSets(t *testing.T) {
-	good := message(1, 0, 0, 5, nil, []byte("value"))
+	good := message(kmsg.MessageV1{Magic: 1, Timestamp: 5, Value: []byte("value")})
 	for n := 1; n < len(good); n++ {
 		if _, err := FromMessages(good[:n], 1<<20); !errors.Is(err, ErrCorrupt) {
 			t.Fatalf("cut at %d: %v", n, err)
@@ -80,18 +84,20 @@ func TestBadMessageSets(t *testing.T) {
 			t.Fatalf("bit %d: %v", i, err)
 		}
 	}
-	folded, err := compress(Gzip, -1, message(1, 0, 0, 5, nil, make([]byte, 1<<16)))
+	folded, err := compress(Gzip, -1, message(kmsg.MessageV1{Magic: 1, Timestamp: 5, Value: make([]byte, 1<<16)}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FromMessages(message(1, 1, 0, 5, nil, folded), 1000); !errors.Is(err, ErrTooLarge) {
+	unfolding := message(kmsg.MessageV1{Magic: 1, Attributes: 1, Timestamp: 5, Value: folded})
+	if _, err := FromMessages(unfolding, 1000); !errors.Is(err, ErrTooLarge) {
 		t.Fatal(err)
 	}
-	nested, err := compress(Gzip, -1, message(1, 1, 0, 5, nil, folded))
+	nested, err := compress(Gzip, -1, message(kmsg.MessageV1{Magic: 1, Attributes: 1, Timestamp: 5, Value: folded}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FromMessages(message(1, 1, 0, 5, nil, nested), 1<<20); !errors.Is(err, ErrCompression) {
+	unfolding = message(kmsg.MessageV1{Magic: 1, Attributes: 1, Timestamp: 5, Value: nested})
+	if _, err := FromMessages(unfolding, 1<<20); !errors.Is(err, ErrCompression) {
 		t.Fatal(err)
 	}
 	if _, err := FromMessages(nil, 1); !errors.Is(err, ErrInvalid) {
@@ -118,8 +124,8 @@ func TestRecompressionKeepsRecordsAndHeader(t *testing.T) {
 }
 
 func FuzzFromMessages(f *testing.F) {
-	f.Add(message(0, 0, 0, 0, []byte("k"), []byte("v")))
-	f.Add(message(1, 1, 0, 0, nil, []byte("v")))
+	f.Add(message(kmsg.MessageV1{Key: []byte("k"), Value: []byte("v")}))
+	f.Add(message(kmsg.MessageV1{Magic: 1, Attributes: 1, Value: []byte("v")}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		out, err := FromMessages(b, 1<<16)
 		if err != nil {

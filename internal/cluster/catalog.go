@@ -13,13 +13,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"kelp/internal/batch"
-	"kelp/internal/storage"
 	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"kelp/internal/batch"
+	"kelp/internal/storage"
 )
 
 // partition is where the metadata lies: a topic id that no topic gets, as it is not random.

@@ -2,9 +2,10 @@ package cluster
 
 import (
 	"errors"
-	"kelp/internal/storage/embedded"
 	"testing"
 	"time"
+
+	"kelp/internal/storage/embedded"
 )
 
 func TestMetadataSurvivesAndProducerIDsAreNeverRepeated(t *testing.T) {

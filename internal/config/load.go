@@ -52,7 +52,7 @@ func (c *Config) loadFile(f *pflag.FlagSet, path string, chosen map[string]bool)
 	if err != nil {
 		return fmt.Errorf("config: %w; give --config a file that can be read", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
 	if err != nil {
 		return fmt.Errorf("config: %w", err)

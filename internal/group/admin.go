@@ -2,12 +2,13 @@ package group
 
 import (
 	"fmt"
-	"kelp/internal/statelog"
 	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/statelog"
 )
 
 // classicType is the type of groups of the classic protocol and of simple consumers.

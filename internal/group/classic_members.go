@@ -2,10 +2,11 @@ package group
 
 import (
 	"fmt"
-	"kelp/internal/statelog"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/statelog"
 )
 
 // member finds a member by its id and, when static, its instance (KIP-345).

@@ -2,11 +2,12 @@ package group
 
 import (
 	"fmt"
-	"kelp/internal/statelog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/statelog"
 )
 
 // rebalance moves the group into preparing, and on once everybody has joined.

@@ -1,9 +1,9 @@
 package group
 
 import (
-	"kelp/internal/statelog"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/statelog"
 )
 
 func (m *Machine) armExpiry(e *statelog.Effects, in statelog.Input) {

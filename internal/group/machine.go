@@ -13,13 +13,14 @@ package group
 import (
 	"fmt"
 	"iter"
-	"kelp/internal/statelog"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/statelog"
 )
 
 // Options are the limits of groups, named as Kafka names them.

@@ -1,13 +1,14 @@
 package group
 
 import (
-	"kelp/internal/statelog"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/statelog"
 )
 
 // harness runs a machine with a clock of its own and keeps what it answered.

@@ -1,12 +1,13 @@
 package group
 
 import (
-	"kelp/internal/statelog"
 	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/statelog"
 )
 
 // OffsetCommit makes offsets durable for a member of the current generation, or for a simple

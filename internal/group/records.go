@@ -2,11 +2,12 @@ package group
 
 import (
 	"fmt"
-	"kelp/internal/statelog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/statelog"
 )
 
 // Versions of the records that we write; older ones are read (docs/formats/metadata.md).

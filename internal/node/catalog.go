@@ -2,10 +2,11 @@ package node
 
 import (
 	"context"
+	"log/slog"
+
 	"kelp/internal/cluster"
 	"kelp/internal/storage"
 	"kelp/internal/topic"
-	"log/slog"
 )
 
 // keeper looks after the bytes of topics: it frees those of deleted ones and cleans the others.

@@ -3,9 +3,9 @@
 package node
 
 import (
-	"kelp/internal/api"
-
 	"golang.org/x/sys/unix"
+
+	"kelp/internal/api"
 )
 
 // logDir measures the volume that the data lies on.

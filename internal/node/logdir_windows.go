@@ -1,9 +1,9 @@
 package node
 
 import (
-	"kelp/internal/api"
-
 	"golang.org/x/sys/windows"
+
+	"kelp/internal/api"
 )
 
 // logDir measures the volume that the data lies on.

@@ -6,6 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
 	"kelp/internal/api"
 	"kelp/internal/cluster"
 	"kelp/internal/config"
@@ -16,15 +26,6 @@ import (
 	"kelp/internal/storage/embedded"
 	"kelp/internal/telemetry"
 	"kelp/internal/topic"
-	"log/slog"
-	"net"
-	"net/http"
-	"path/filepath"
-	"strconv"
-	"sync"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // listener opens listeners; its zero value has the system's defaults.

@@ -2,12 +2,13 @@ package node
 
 import (
 	"fmt"
-	"kelp/internal/api"
-	"kelp/internal/cluster"
-	"kelp/internal/config"
 	"math"
 	"strconv"
 	"strings"
+
+	"kelp/internal/api"
+	"kelp/internal/cluster"
+	"kelp/internal/config"
 )
 
 // settings shows in Kafka's names what the broker was started with.

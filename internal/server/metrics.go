@@ -1,11 +1,12 @@
 package server
 
 import (
-	"kelp/internal/api"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/api"
 )
 
 // metrics tell of connections and requests. Durations are seconds, sizes bytes.

@@ -12,8 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"kelp/internal/api"
-	"kelp/internal/wire"
 	"log/slog"
 	"net"
 	"sync"
@@ -24,6 +22,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/semaphore"
+
+	"kelp/internal/api"
+	"kelp/internal/wire"
 )
 
 // Limits of the server; each has its default in withDefaults.

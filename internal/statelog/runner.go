@@ -5,10 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"kelp/internal/batch"
-	"kelp/internal/storage"
 	"sync"
 	"time"
+
+	"kelp/internal/batch"
+	"kelp/internal/storage"
 )
 
 // Limits of a runner.

@@ -5,10 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
-	"kelp/internal/storage"
-	"kelp/internal/storage/embedded"
 	"sync"
 	"testing"
+
+	"kelp/internal/storage"
+	"kelp/internal/storage/embedded"
 )
 
 // counter is a machine that counts; it holds a reply back until a later step.

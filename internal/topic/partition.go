@@ -11,15 +11,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"kelp/internal/batch"
-	"kelp/internal/cluster"
-	"kelp/internal/storage"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"kelp/internal/batch"
+	"kelp/internal/cluster"
+	"kelp/internal/storage"
 )
 
 // maxDecompressedBytes bounds what one batch may unfold to when it is checked.

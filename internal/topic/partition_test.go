@@ -2,14 +2,15 @@ package topic
 
 import (
 	"errors"
-	"kelp/internal/batch"
-	"kelp/internal/cluster"
-	"kelp/internal/storage"
-	"kelp/internal/storage/embedded"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"kelp/internal/batch"
+	"kelp/internal/cluster"
+	"kelp/internal/storage"
+	"kelp/internal/storage/embedded"
 )
 
 var id = storage.Partition{Topic: [16]byte{1}}

@@ -3,11 +3,12 @@ package topic
 import (
 	"errors"
 	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"kelp/internal/batch"
 	"kelp/internal/cluster"
 	"kelp/internal/storage"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // maxRecordErrors bounds how many records of a rejected batch are named.

@@ -1,10 +1,10 @@
 package topic
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"kelp/internal/batch"
 	"kelp/internal/storage"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // keptBatches is how many batches of a producer are remembered, Kafka's most in flight.

@@ -2,8 +2,9 @@ package topic
 
 import (
 	"context"
-	"kelp/internal/storage"
 	"sync"
+
+	"kelp/internal/storage"
 )
 
 // Set opens partitions when they are first asked for and holds them.

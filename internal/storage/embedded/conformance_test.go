@@ -1,9 +1,10 @@
 package embedded
 
 import (
+	"testing"
+
 	"kelp/internal/storage"
 	"kelp/internal/storage/storagetest"
-	"testing"
 )
 
 func TestConformance(t *testing.T) {

@@ -3,6 +3,7 @@ package embedded
 import (
 	"encoding/binary"
 	"hash/crc32"
+
 	"kelp/internal/storage"
 )
 

@@ -1,8 +1,9 @@
 package embedded
 
 import (
-	"kelp/internal/storage"
 	"testing"
+
+	"kelp/internal/storage"
 )
 
 // FuzzFrame: no bytes make parsing panic, and a frame that checks is the one that was written.

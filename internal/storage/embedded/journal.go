@@ -2,8 +2,9 @@ package embedded
 
 import (
 	"fmt"
-	"kelp/internal/storage"
 	"time"
+
+	"kelp/internal/storage"
 )
 
 // run is the journal writer: it takes what is queued, writes it as one, and completes it.

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"kelp/internal/storage"
 	"slices"
 	"sync/atomic"
+
+	"kelp/internal/storage"
 )
 
 // log is one ownership of a partition.

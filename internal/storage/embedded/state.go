@@ -3,8 +3,9 @@ package embedded
 import (
 	"encoding/json"
 	"fmt"
-	"kelp/internal/storage"
 	"slices"
+
+	"kelp/internal/storage"
 )
 
 // entry is where one batch lies.

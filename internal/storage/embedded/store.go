@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"kelp/internal/storage"
 	"log/slog"
 	"maps"
 	"os"
@@ -26,6 +25,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"kelp/internal/storage"
 )
 
 // Limits of the store.

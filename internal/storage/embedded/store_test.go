@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"kelp/internal/storage"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"kelp/internal/storage"
 )
 
 var part = storage.Partition{Topic: [16]byte{7}, Index: 3}

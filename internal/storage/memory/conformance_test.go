@@ -1,9 +1,10 @@
 package memory
 
 import (
+	"testing"
+
 	"kelp/internal/storage"
 	"kelp/internal/storage/storagetest"
-	"testing"
 )
 
 func TestConformance(t *testing.T) {

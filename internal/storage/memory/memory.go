@@ -11,9 +11,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"kelp/internal/storage"
 	"slices"
 	"sync"
+
+	"kelp/internal/storage"
 )
 
 // Store implements storage.Store.

@@ -8,11 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"kelp/internal/storage"
 	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
+
+	"kelp/internal/storage"
 )
 
 // Backend is what is tested.
