@@ -191,13 +191,14 @@ type answer struct {
 
 func (s *Server) connection(c net.Conn) {
 	answers := make(chan answer, s.o.Limits.InFlight)
+	places := make(chan struct{}, s.o.Limits.InFlight) // one taken for each request that is not answered
 	ctx, cancel := context.WithCancel(s.ctx)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		s.write(ctx, c, answers)
+		s.write(ctx, c, answers, places)
 	}()
-	err := s.read(ctx, c, answers)
+	err := s.read(ctx, c, answers, places)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !s.draining() {
 		s.m.broken.Inc()
 		s.o.Logger.Info("connection closed", "remote", c.RemoteAddr(), "reason", err)
@@ -220,7 +221,7 @@ func (s *Server) served(key, version int16) (ok, known bool) {
 	return known && version >= e.Min && version <= e.Max, known
 }
 
-func (s *Server) read(ctx context.Context, c net.Conn, answers chan<- answer) (err error) {
+func (s *Server) read(ctx context.Context, c net.Conn, answers chan<- answer, places chan<- struct{}) (err error) {
 	held := int64(0) // bytes of the request that the writer does not have yet
 	defer func() {
 		s.release(held)
@@ -231,6 +232,11 @@ func (s *Server) read(ctx context.Context, c net.Conn, answers chan<- answer) (e
 	}()
 	r, id := bufio.NewReaderSize(c, 64<<10), s.nextID.Add(1)
 	for {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		frame, err := s.readFrame(ctx, c, r)
 		if err != nil {
 			return err
@@ -240,12 +246,8 @@ func (s *Server) read(ctx context.Context, c net.Conn, answers chan<- answer) (e
 		if err := s.handle(ctx, c, id, frame, &a); err != nil {
 			return err
 		}
-		select {
-		case answers <- a:
-			held = 0 // the writer's now
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		answers <- a // there is room: it has a place
+		held = 0     // the writer's now
 	}
 }
 
@@ -258,19 +260,18 @@ func (s *Server) readFrame(ctx context.Context, c net.Conn, r *bufio.Reader) ([]
 	if err != nil {
 		return nil, err
 	}
-	if err := s.readUntil(c, s.o.Limits.FrameTimeout); err != nil {
-		return nil, err
+	if r.Buffered() < n {
+		if err := s.readUntil(c, s.o.Limits.FrameTimeout); err != nil {
+			return nil, err
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.o.Limits.FrameTimeout)
-	defer cancel()
 	held := int64(0)
 	frame, err := wire.ReadBody(r, n, func(bytes int) error {
 		// Only bytes that arrive are charged: a claimed length must not starve others.
-		if err := s.room.Acquire(ctx, int64(bytes)); err != nil {
+		if err := s.acquire(ctx, int64(bytes)); err != nil {
 			return fmt.Errorf("no room for a request of %d bytes: %w", n, err)
 		}
 		held += int64(bytes)
-		s.m.inFlight.Add(float64(bytes))
 		return nil
 	})
 	if err != nil {
@@ -281,14 +282,29 @@ func (s *Server) readFrame(ctx context.Context, c net.Conn, r *bufio.Reader) ([]
 	return frame, nil
 }
 
-// readUntil bounds the next reads; none are made any more while draining.
+// readUntil bounds the next reads; none are made any more while draining. Drain says so before it
+// moves deadlines into the past: one of the two is seen, whichever deadline is set last.
 func (s *Server) readUntil(c net.Conn, d time.Duration) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := c.SetReadDeadline(time.Now().Add(d)); err != nil {
+		return err
+	}
 	if s.draining() {
 		return io.EOF
 	}
-	return c.SetReadDeadline(time.Now().Add(d))
+	return nil
+}
+
+// acquire takes room for bytes of a request, waiting for it as long as a request may take to arrive.
+func (s *Server) acquire(ctx context.Context, bytes int64) error {
+	if !s.room.TryAcquire(bytes) {
+		ctx, cancel := context.WithTimeout(ctx, s.o.Limits.FrameTimeout)
+		defer cancel()
+		if err := s.room.Acquire(ctx, bytes); err != nil {
+			return err
+		}
+	}
+	s.m.inFlight.Add(float64(bytes))
+	return nil
 }
 
 func (s *Server) release(bytes int64) {
@@ -326,25 +342,22 @@ func unsupportedApiVersions(e api.Entry) kmsg.Response {
 	return resp
 }
 
-func (s *Server) write(ctx context.Context, c net.Conn, answers <-chan answer) {
+func (s *Server) write(ctx context.Context, c net.Conn, answers <-chan answer, places <-chan struct{}) {
 	w, broken := bufio.NewWriterSize(&counted{c, s.m.sent}, 32<<10), false
 	for a := range answers {
-		if broken {
-			s.release(a.bytes)
-			continue // waits end by the context; replies have nowhere to go
+		if !broken { // else waits end by the context; replies have nowhere to go
+			err := s.writeOne(ctx, c, w, a)
+			s.m.answered(a.entry.Key.Int16(), a.since)
+			if err == nil && len(answers) == 0 {
+				err = w.Flush()
+			}
+			if err != nil {
+				broken = true
+				_ = c.Close()
+			}
 		}
-		err := s.writeOne(ctx, c, w, a)
 		s.release(a.bytes)
-		s.m.answered(a.entry.Key.Int16(), a.since)
-		if err != nil {
-			broken = true
-			_ = c.Close()
-			continue
-		}
-		if len(answers) == 0 && w.Flush() != nil {
-			broken = true
-			_ = c.Close()
-		}
+		<-places
 	}
 	_ = w.Flush()
 }
