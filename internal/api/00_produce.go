@@ -108,8 +108,10 @@ func (h *records) produceOne(
 	appended, err := part.Produce(p.Records, req.Version < 3)
 	if err != nil {
 		refusePartition(&out, err)
-		if code := out.ErrorCode; code != kerr.MessageTooLarge.Code && code != kerr.CorruptMessage.Code &&
-			code != kerr.UnsupportedCompressionType.Code && code != kerr.KafkaStorageError.Code { // as Kafka's ReplicaManager
+		switch out.ErrorCode {
+		case kerr.MessageTooLarge.Code, kerr.CorruptMessage.Code, kerr.UnsupportedCompressionType.Code, kerr.KafkaStorageError.Code:
+			// Kafka's ReplicaManager gives no start with these.
+		default:
 			out.LogStartOffset = part.LogStartOffset()
 		}
 		return out, nil

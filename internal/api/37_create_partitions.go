@@ -39,7 +39,11 @@ func (t *topics) createPartitions(_ context.Context, r *Request) Reply {
 }
 
 func (t *topics) grow(ctx context.Context, asked kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
-	if known, ok := t.catalog.Image().ByName[asked.Topic]; ok && asked.Count > known.Partitions && asked.Assignment != nil {
+	known, ok := t.catalog.Image().ByName[asked.Topic]
+	if !ok {
+		return kerr.UnknownTopicOrPartition // without words, as Kafka
+	}
+	if asked.Count > known.Partitions && asked.Assignment != nil {
 		if int32(len(asked.Assignment)) != asked.Count-known.Partitions {
 			return refuse(kerr.InvalidReplicaAssignment,
 				"%d partitions are added, %d are assigned", asked.Count-known.Partitions, len(asked.Assignment))

@@ -19,9 +19,6 @@ func codeOf(err error) (code int16, message *string) {
 	if bare, ok := err.(*kerr.Error); ok { //nolint:errorlint // a wrapped one brings its own words
 		return bare.Code, nil
 	}
-	if err == cluster.ErrUnknown { //nolint:errorlint // as above
-		return kerr.UnknownTopicOrPartition.Code, nil
-	}
 	text := err.Error()
 	if kafka, ok := errors.AsType[*kerr.Error](err); ok {
 		return kafka.Code, &text
