@@ -5,8 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -37,8 +36,7 @@ The format is text with verbs: %t topic, %p partition, %o offset, %d timestamp i
 	servers := serverFlag(c)
 	c.Flags().StringVarP(&f.group, "group", "g", "", "consumer group to join; its offsets are committed")
 	c.Flags().StringVar(&f.from, "from", "end",
-		"where to begin: start, end, an offset, -N from the end, or a time such as 2026-01-31T08:00:00Z; "+
-			"a group begins where it was, and there when it is new")
+		"where to begin: "+places+"; a group begins where it was, and there when it is new")
 	c.Flags().Int32SliceVarP(&f.partitions, "partition", "p", nil, "just these partitions")
 	c.Flags().IntVarP(&f.most, "max", "n", 0, "end after so many records")
 	c.Flags().BoolVarP(&f.stop, "exit", "e", false, "end at the end that the topics have now")
@@ -50,33 +48,12 @@ The format is text with verbs: %t topic, %p partition, %o offset, %d timestamp i
 	return c
 }
 
-// offset reads --from.
-func (f *consumeFlags) offset() (kgo.Offset, error) {
-	o := kgo.NewOffset()
-	switch f.from {
-	case "start":
-		return o.AtStart(), nil
-	case "end":
-		return o.AtEnd(), nil
-	}
-	if n, err := strconv.ParseInt(f.from, 10, 64); err == nil {
-		if n < 0 {
-			return o.AtEnd().Relative(n), nil
-		}
-		return o.At(n), nil
-	}
-	at, err := time.Parse(time.RFC3339, f.from)
-	if err != nil {
-		return o, fmt.Errorf("--from %q: choose start, end, an offset, -N or a time such as 2026-01-31T08:00:00Z", f.from)
-	}
-	return o.AfterMilli(at.UnixMilli()), nil
-}
-
 func consume(c *cobra.Command, servers, topics []string, f consumeFlags) error {
-	at, err := f.offset()
+	from, err := parsePlace("--from", f.from)
 	if err != nil {
 		return err
 	}
+	at := from.offset()
 	if f.group != "" && len(f.partitions) > 0 {
 		return errors.New("--group shares the partitions out itself: give --group or --partition")
 	}
@@ -110,7 +87,7 @@ func consume(c *cobra.Command, servers, topics []string, f consumeFlags) error {
 	defer cl.Close()
 	ends := map[string]map[int32]int64{}
 	if f.stop {
-		if ends, err = left(c.Context(), kadm.NewClient(cl), topics, f); err != nil {
+		if ends, err = f.left(c.Context(), kadm.NewClient(cl), topics, from); err != nil {
 			return err
 		}
 	}
@@ -118,7 +95,7 @@ func consume(c *cobra.Command, servers, topics []string, f consumeFlags) error {
 }
 
 // left finds the ends to read up to, without partitions that have nothing for us.
-func left(ctx context.Context, a *kadm.Client, topics []string, f consumeFlags) (map[string]map[int32]int64, error) {
+func (f *consumeFlags) left(ctx context.Context, a *kadm.Client, topics []string, from place) (map[string]map[int32]int64, error) {
 	ends, err := a.ListEndOffsets(ctx, topics...)
 	if err == nil {
 		err = ends.Error()
@@ -126,17 +103,25 @@ func left(ctx context.Context, a *kadm.Client, topics []string, f consumeFlags) 
 	if err != nil {
 		return nil, err
 	}
-	begins, err := f.begins(ctx, a, topics, ends)
+	begins, err := from.find(ctx, a, topics, ends)
 	if err != nil {
 		return nil, err
 	}
+	if f.group != "" {
+		committed, err := a.FetchOffsets(ctx, f.group)
+		if err != nil {
+			return nil, err
+		}
+		committed.Each(func(o kadm.OffsetResponse) {
+			if _, ours := begins.Lookup(o.Topic, o.Partition); ours && o.At >= 0 {
+				begins[o.Topic][o.Partition] = o.Offset
+			}
+		})
+	}
 	out := map[string]map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
-		wanted := len(f.partitions) == 0
-		for _, p := range f.partitions {
-			wanted = wanted || p == o.Partition
-		}
-		if begin, _ := begins.Lookup(o.Topic, o.Partition); wanted && begin.Offset < o.Offset {
+		wanted := len(f.partitions) == 0 || slices.Contains(f.partitions, o.Partition)
+		if begin, _ := begins.Lookup(o.Topic, o.Partition); wanted && begin.At < o.Offset {
 			if out[o.Topic] == nil {
 				out[o.Topic] = map[int32]int64{}
 			}
@@ -144,54 +129,6 @@ func left(ctx context.Context, a *kadm.Client, topics []string, f consumeFlags) 
 		}
 	})
 	return out, nil
-}
-
-// begins finds where reading starts in every partition.
-func (f *consumeFlags) begins(ctx context.Context, a *kadm.Client, topics []string, ends kadm.ListedOffsets) (kadm.ListedOffsets, error) {
-	starts, err := a.ListStartOffsets(ctx, topics...)
-	if err != nil {
-		return nil, err
-	}
-	var begins kadm.ListedOffsets
-	n, numeric := strconv.ParseInt(f.from, 10, 64)
-	switch at, isTime := time.Parse(time.RFC3339, f.from); {
-	case f.from == "end":
-		begins = ends
-	case isTime == nil:
-		if begins, err = a.ListOffsetsAfterMilli(ctx, at.UnixMilli(), topics...); err != nil {
-			return nil, err
-		}
-	case numeric == nil:
-		begins = kadm.ListedOffsets{}
-		starts.Each(func(o kadm.ListedOffset) {
-			at := n
-			if n < 0 {
-				end, _ := ends.Lookup(o.Topic, o.Partition)
-				at += end.Offset
-			}
-			o.Offset = max(o.Offset, at)
-			if begins[o.Topic] == nil {
-				begins[o.Topic] = map[int32]kadm.ListedOffset{}
-			}
-			begins[o.Topic][o.Partition] = o
-		})
-	default:
-		begins = starts
-	}
-	if f.group == "" {
-		return begins, nil
-	}
-	committed, err := a.FetchOffsets(ctx, f.group)
-	if err != nil {
-		return nil, err
-	}
-	committed.Each(func(o kadm.OffsetResponse) {
-		if b, ok := begins.Lookup(o.Topic, o.Partition); ok && o.At >= 0 {
-			b.Offset = o.At
-			begins[o.Topic][o.Partition] = b
-		}
-	})
-	return begins, nil
 }
 
 // print writes records until the user, the limit or the ends stop it.

@@ -72,7 +72,7 @@ func groupDescribe(servers *[]string) *cobra.Command {
 }
 
 func groupReset(servers *[]string) *cobra.Command {
-	var from consumeFlags
+	var to string
 	var execute bool
 	c := &cobra.Command{
 		Use: "reset GROUP TOPIC...", Short: "Move the offsets of a group without members",
@@ -81,16 +81,16 @@ func groupReset(servers *[]string) *cobra.Command {
   kelp group reset billing orders --to 2026-01-31T08:00:00Z --execute`,
 		Args: needs(2, -1, "a GROUP and at least one TOPIC"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := from.offset(); err != nil {
+			at, err := parsePlace("--to", to)
+			if err != nil {
 				return err
 			}
 			return admin(c, *servers, func(ctx context.Context, a *kadm.Client) error {
-				return resetGroup(ctx, c, a, resetting{args[0], args[1:], from, execute})
+				return resetGroup(ctx, c, a, resetting{args[0], args[1:], at, execute})
 			})
 		},
 	}
-	c.Flags().StringVar(&from.from, "to", "",
-		"where the group goes on: start, end, an offset, -N from the end or a time such as 2026-01-31T08:00:00Z")
+	c.Flags().StringVar(&to, "to", "", "where the group goes on: "+places)
 	c.Flags().BoolVar(&execute, "execute", false, "commit the offsets instead of just showing them")
 	return c
 }
@@ -98,7 +98,7 @@ func groupReset(servers *[]string) *cobra.Command {
 type resetting struct {
 	group   string
 	topics  []string
-	to      consumeFlags
+	to      place
 	execute bool
 }
 
@@ -117,20 +117,13 @@ func resetGroup(ctx context.Context, c *cobra.Command, a *kadm.Client, r resetti
 	if err != nil {
 		return err
 	}
-	places, err := r.to.begins(ctx, a, r.topics, ends)
-	if err == nil {
-		err = places.Error()
-	}
+	next, err := r.to.find(ctx, a, r.topics, ends)
 	if err != nil {
 		return err
 	}
-	next := kadm.Offsets{}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TOPIC\tPARTITION\tNEW OFFSET")
-	for _, o := range places.Offsets().Sorted() {
-		end, _ := ends.Lookup(o.Topic, o.Partition)
-		o.At = min(o.At, end.Offset)
-		next.Add(o)
+	for _, o := range next.Sorted() {
 		fmt.Fprintf(w, "%s\t%d\t%d\n", o.Topic, o.Partition, o.At)
 	}
 	if err := w.Flush(); err != nil {

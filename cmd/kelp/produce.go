@@ -105,7 +105,7 @@ func produce(c *cobra.Command, servers []string, topic string, f produceFlags) e
 	var mu sync.Mutex // guards failed and written
 	var failed error
 	written := 0
-	for {
+	for line := 1; ; line++ {
 		r, err := reader.ReadRecord()
 		if errors.Is(err, io.EOF) {
 			break
@@ -114,7 +114,7 @@ func produce(c *cobra.Command, servers []string, topic string, f produceFlags) e
 			err = f.finish(r)
 		}
 		if err != nil {
-			return fmt.Errorf("line %d: %w", written+1, err)
+			return errors.Join(fmt.Errorf("line %d: %w", line, err), cl.Flush(c.Context())) // those before it are written
 		}
 		cl.Produce(c.Context(), r, func(_ *kgo.Record, err error) {
 			mu.Lock()
