@@ -3,15 +3,22 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kelp/e2e/foreign"
 )
@@ -129,6 +136,44 @@ func TestServe(t *testing.T) {
 	}
 	if text, err := exec.Command(bin, "serve", "--node-id", "x").CombinedOutput(); err == nil || !strings.Contains(string(text), "node-id") {
 		t.Errorf("a wrong flag: %v %s", err, text)
+	}
+}
+
+// brokers gives what a client that dialled addr is told, and whether asking for a missing topic made it.
+func brokers(t *testing.T, addr string) (told string, created bool) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	req := kmsg.NewPtrMetadataRequest()
+	req.AllowAutoTopicCreation = true
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = kmsg.StringPtr("asked-for")
+	req.Topics = append(req.Topics, topic)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := resp.Brokers[0]
+	return net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))), resp.Topics[0].ErrorCode == 0
+}
+
+func TestClientsAreToldTheAddressTheyDialledUnlessOneIsSet(t *testing.T) {
+	bin := binary(t)
+	s := serve(t, bin, nil, "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0", "--http", "127.0.0.1:0", "--durability", "os")
+	for _, addr := range strings.Split(s.kafka, ",") {
+		if told, created := brokers(t, addr); told != addr || !created {
+			t.Errorf("dialled %s, told %s; topic created: %v", addr, told, created)
+		}
+	}
+	s = serve(t, bin, nil, "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+		"--advertise", "kafka.example.org:1234", "--auto-create-topics=false")
+	if told, created := brokers(t, s.kafka); told != "kafka.example.org:1234" || created {
+		t.Errorf("told %s; topic created: %v", told, created)
 	}
 }
 

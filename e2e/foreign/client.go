@@ -19,6 +19,9 @@ import (
 	"kelp/e2e/suite"
 )
 
+// KafkaJSCodecs are those that kafkajs itself brings; the others are plug-ins of third parties.
+var KafkaJSCodecs = suite.Codecs[:2]
+
 // Client implements suite.Client with a driver process.
 type Client struct {
 	addr  string

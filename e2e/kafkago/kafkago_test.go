@@ -7,59 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/IBM/sarama"
 	"github.com/segmentio/kafka-go"
 
-	"kelp/e2e/franz"
 	"kelp/e2e/harness"
-	saramaclient "kelp/e2e/sarama"
 	"kelp/e2e/suite"
 )
 
 func TestSuite(t *testing.T) {
 	b := harness.Start(t)
 	suite.Run(t, b, Client{Addr: b.Addr}, suite.Options{Name: "kafkago", Codecs: suite.Codecs})
-}
-
-// TestCrosswise lets every client and version read what every other one wrote, in every codec they share.
-func TestCrosswise(t *testing.T) {
-	b := harness.Start(t)
-	clients := map[string]suite.Client{"kafkago": Client{Addr: b.Addr}, "franz": franz.Client{Addr: b.Addr}}
-	old := map[string]bool{}
-	for _, v := range []sarama.KafkaVersion{sarama.V0_11_0_0, sarama.V1_0_0_0, sarama.V2_0_0_0, sarama.V2_1_0_0, sarama.MaxVersion} {
-		if b.Kind == harness.Kafka && !v.IsAtLeast(sarama.V2_1_0_0) {
-			continue // Apache Kafka 4 no longer serves these
-		}
-		clients["sarama-"+v.String()] = saramaclient.Client{Addr: b.Addr, Version: v}
-		old["sarama-"+v.String()] = !v.IsAtLeast(sarama.V2_1_0_0)
-	}
-	for writer, w := range clients {
-		for _, codec := range suite.Codecs {
-			if old[writer] && codec == "zstd" {
-				continue // cannot write it
-			}
-			topic := writer + "-" + codec
-			if err := w.CreateTopic(suite.Context(t), topic, 1); err != nil {
-				t.Fatalf("%s creates: %v", writer, err)
-			}
-			records := suite.Edges(time.Now().Add(-time.Hour).UnixMilli())
-			if err := w.Produce(suite.Context(t), topic, codec, records); err != nil {
-				t.Fatalf("%s writes: %v", writer, err)
-			}
-			for reader, r := range clients {
-				if old[reader] && codec == "zstd" {
-					continue // the server refuses to send it to a client of that age
-				}
-				t.Run(fmt.Sprintf("%s/%s/%s", writer, codec, reader), func(t *testing.T) {
-					got, err := r.Consume(suite.Context(t), topic, 0, 0, len(records))
-					if err != nil {
-						t.Fatal(err)
-					}
-					suite.Compare(t, records, got, writer != "kafkago" && reader != "kafkago")
-				})
-			}
-		}
-	}
 }
 
 // TestConn uses the low level connection: write, seek, read, offsets, partitions, controller, versions.

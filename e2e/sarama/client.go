@@ -11,8 +11,27 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"kelp/e2e/harness"
 	"kelp/e2e/suite"
 )
+
+// Versions are those to test against a server. Apache Kafka 4 no longer answers what 0.11 to 2.0 ask for, so there the
+// oldest is 2.1.
+func Versions(server harness.Kind) []sarama.KafkaVersion {
+	all := []sarama.KafkaVersion{sarama.V0_11_0_0, sarama.V1_0_0_0, sarama.V2_0_0_0, sarama.V2_1_0_0, sarama.MaxVersion}
+	if server == harness.Kafka {
+		return all[3:]
+	}
+	return all
+}
+
+// Codecs are what a version writes and may be sent: zstd came with 2.1.
+func Codecs(v sarama.KafkaVersion) []string {
+	if v.IsAtLeast(sarama.V2_1_0_0) {
+		return suite.Codecs
+	}
+	return suite.Codecs[:4]
+}
 
 // Client implements suite.Client with Sarama. Async chooses the asynchronous producer.
 type Client struct {
