@@ -120,7 +120,7 @@ func (t *topics) asked(req *kmsg.MetadataRequest, img *cluster.Image, asked kmsg
 
 func (t *topics) topic(req *kmsg.MetadataRequest, known cluster.Topic) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
-	out.Topic, out.TopicID = kmsg.StringPtr(known.Name), known.ID
+	out.Topic, out.TopicID, out.IsInternal = kmsg.StringPtr(known.Name), known.ID, known.Internal()
 	out.AuthorizedOperations = operations(req.IncludeTopicAuthorizedOperations, topicOperations)
 	for i := range known.Partitions {
 		p := kmsg.NewMetadataResponseTopicPartition()

@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 // The kinds of coordinators.
@@ -15,7 +17,7 @@ const (
 
 // FindCoordinator: v0-6
 //
-// Behavior: this node coordinates every group.
+// Behavior: this node coordinates every group. The first who asks makes __consumer_offsets visible.
 //
 // Version notes: v1 kinds of coordinators. v4 several keys.
 //
@@ -29,11 +31,23 @@ func (g *groups) findCoordinator(_ context.Context, r *Request) Reply {
 	default:
 		return Failed(refuse(kerr.InvalidRequest, "there is no coordinator of type %d", req.CoordinatorType))
 	}
+	if _, shown := g.catalog.Image().ByID[cluster.ConsumerOffsets.ID]; shown {
+		return Now(g.coordinators(r, req))
+	}
+	return Later(func(ctx context.Context) (kmsg.Response, error) {
+		if err := g.catalog.Show(ctx, cluster.ConsumerOffsets); err != nil {
+			return nil, err
+		}
+		return g.coordinators(r, req), nil
+	})
+}
+
+func (g *groups) coordinators(r *Request, req *kmsg.FindCoordinatorRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
 	host, port := g.advertise(r)
 	if req.Version < 4 {
 		resp.NodeID, resp.Host, resp.Port, resp.ErrorMessage = g.nodeID, host, port, noError()
-		return Now(resp)
+		return resp
 	}
 	for _, key := range req.CoordinatorKeys {
 		c := kmsg.NewFindCoordinatorResponseCoordinator()
@@ -44,7 +58,7 @@ func (g *groups) findCoordinator(_ context.Context, r *Request) Reply {
 		}
 		resp.Coordinators = append(resp.Coordinators, c)
 	}
-	return Now(resp)
+	return resp
 }
 
 func refuseFindCoordinator(req kmsg.Request, err error) kmsg.Response {

@@ -54,7 +54,7 @@ func (t *topics) describeTopicPartitions(_ context.Context, r *Request) Reply {
 			resp.Topics = append(resp.Topics, out)
 			continue
 		}
-		out.TopicID = known.ID
+		out.TopicID, out.IsInternal = known.ID, known.Internal()
 		to := min(known.Partitions, from+left)
 		out.Partitions = t.partitionsFrom(from, to)
 		left -= max(0, to-from)

@@ -24,10 +24,7 @@ import (
 )
 
 // partition is where the metadata lies: a topic id that no topic gets, as it is not random.
-var partition = storage.Partition{Topic: [16]byte{15: 1}}
-
-// GroupPartition is where the state of consumer groups lies.
-var GroupPartition = storage.Partition{Topic: [16]byte{15: 2}}
+var partition = storage.Partition{Topic: fixedID(1)}
 
 // producerIDBlock is how many producer ids one record reserves, as Kafka does.
 const producerIDBlock = 1000
@@ -221,6 +218,11 @@ func (c *Catalog) Image() *Image { return c.image.Load() }
 func (c *Catalog) CreateTopic(ctx context.Context, t Topic, validateOnly bool) (Topic, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if s, state := StateTopicByName(t.Name); state && !validateOnly {
+		if err := c.show(ctx, s); err != nil {
+			return t, err
+		}
+	}
 	img := c.Image()
 	if known, ok := img.ByName[t.Name]; ok {
 		return known, fmt.Errorf("%w: %s", ErrExists, t.Name)
@@ -270,6 +272,8 @@ func (c *Catalog) Grow(ctx context.Context, name string, partitions int32, valid
 	switch {
 	case !ok:
 		return ErrUnknown
+	case Reserved(storage.Partition{Topic: t.ID}):
+		return fmt.Errorf("%w: %s keeps its partitions", ErrState, name)
 	case partitions < 1 || partitions > maxPartitions:
 		return ErrInvalidPartitions
 	case partitions == t.Partitions:
@@ -322,6 +326,9 @@ func (c *Catalog) DeleteTopic(ctx context.Context, id [16]byte) (Topic, error) {
 	if !ok {
 		return t, ErrUnknown
 	}
+	if Reserved(storage.Partition{Topic: id}) {
+		return t, fmt.Errorf("%w: %s cannot be deleted", ErrState, t.Name)
+	}
 	return t, c.change(ctx, record{DeleteTopic: id[:]})
 }
 
@@ -338,6 +345,3 @@ func (c *Catalog) Next(ctx context.Context) (int64, error) {
 	c.nextID++
 	return id, nil
 }
-
-// Internal reports a partition that belongs to the cluster itself and to no topic.
-func Internal(p storage.Partition) bool { return p == partition || p == GroupPartition }

@@ -32,7 +32,7 @@ func (k *keeper) dropOrphans(ctx context.Context, store storage.Store) error {
 		if err != nil {
 			return err
 		}
-		if _, known := img.ByID[p.Topic]; known || cluster.Internal(p) {
+		if _, known := img.ByID[p.Topic]; known || cluster.Reserved(p) {
 			continue
 		}
 		if err := store.Delete(ctx, p); err != nil {

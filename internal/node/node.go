@@ -93,8 +93,8 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 	}
 	set := topic.NewSet(n.store, func(id storage.Partition) topic.Options {
 		return topic.Options{
-			Now: time.Now, ProducerExpirationMs: o.Limits.ProducerExpiration.Milliseconds(),
-			Config: func() *cluster.TopicConfig { return metadata.Image().ByID[id.Topic].Config },
+			Now: time.Now, ProducerExpirationMs: o.Limits.ProducerExpiration.Milliseconds(), State: cluster.Reserved(id),
+			Config: func() *cluster.TopicConfig { return metadata.Image().ConfigOf(id.Topic) },
 		}
 	})
 	keep := &keeper{catalog: metadata, set: set, logger: logger}
@@ -102,13 +102,8 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		return err
 	}
 	n.wg.Go(func() { n.housekeep(keep, o.Limits.RetentionCheck) })
-	limits := group.Defaults()
-	limits.MaxSize, limits.InitialRebalanceDelay = o.Limits.GroupMembers, o.Limits.GroupDelay
-	n.groups, err = statelog.Open(ctx, statelog.Options[*group.Machine]{
-		Log: n.groupLog, Fresh: func() *group.Machine { return group.New(limits) }, Note: func(text string) { logger.Info(text) },
-	})
-	if err != nil {
-		return fmt.Errorf("consumer groups: %w", err)
+	if err := n.openGroups(ctx, p, metadata, set); err != nil {
+		return err
 	}
 	table := api.New(api.Options{
 		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: n.dropped(keep), Advertise: p.advertise, NodeID: o.NodeID,
@@ -147,25 +142,6 @@ func (n *Node) housekeep(keep *keeper, every time.Duration) {
 			keep.clean(n.life)
 		}
 	}
-}
-
-// dropped frees a deleted topic and lets the groups forget its offsets.
-func (n *Node) dropped(keep *keeper) func(context.Context, cluster.Topic) {
-	return func(ctx context.Context, t cluster.Topic) {
-		keep.drop(ctx, t)
-		forgotten := n.groups.Submit(func(m *group.Machine, in statelog.Input) statelog.Effects { return m.TopicDeleted(in, t.Name) })
-		if _, err := forgotten.Wait(ctx); err != nil {
-			keep.logger.Warn("offsets of a deleted topic stay until they expire", "topic", t.Name, "error", err)
-		}
-	}
-}
-
-// groupLog opens the partition of the group machine.
-func (n *Node) groupLog(ctx context.Context) (storage.Log, error) {
-	if err := n.store.Create(ctx, cluster.GroupPartition); err != nil {
-		return nil, err
-	}
-	return n.store.Open(ctx, cluster.GroupPartition, storage.OpenOptions{})
 }
 
 func (n *Node) serveHTTP(address string, metrics *prometheus.Registry) error {

@@ -57,7 +57,8 @@ type Effects struct {
 
 // Machine is a pure state machine over one partition.
 type Machine interface {
-	// Apply folds one record in. It is the only code that changes durable state.
+	// Apply folds one record in. It is the only code that changes durable state. It may keep the
+	// value but not the key.
 	Apply(r Record) error
 	// Loaded runs once after replay: set the timers again.
 	Loaded(in Input) Effects

@@ -1,6 +1,7 @@
 package statelog
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,6 +18,7 @@ const (
 	queuedSteps       = 1024 // submissions waiting; the next one blocks
 	stepsPerAppend    = 256  // steps that share one append
 	maxReplayedRecord = 64 << 20
+	replayBytes       = 1 << 20 // read at a time on load
 )
 
 // ErrMoved answers everyone who waited when an append failed: the outcome is unknown, the state
@@ -40,11 +42,11 @@ type Runner[M Machine] struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	ticket  Ticket               // the loop's own, as all below
-	waiting map[Ticket]*Answer   // callers without a reply yet
-	timers  map[string]time.Time // by key
-	replies []Reply              // held until records is durable
-	records []batch.Record       // decided and applied, not yet appended
+	ticket  Ticket             // the loop's own, as all below
+	waiting map[Ticket]*Answer // callers without a reply yet
+	timers  timers
+	replies []Reply        // held until records is durable
+	records []batch.Record // decided and applied, not yet appended
 }
 
 type submission[M Machine] struct {
@@ -126,31 +128,56 @@ func (r *Runner[M]) load(ctx context.Context) error {
 		return err
 	}
 	r.log, r.m = log, r.fresh()
-	r.waiting, r.timers, r.replies, r.records = map[Ticket]*Answer{}, map[string]time.Time{}, nil, nil
-	from, end := log.Bounds()
-	for from < end {
-		span, err := log.Read(ctx, storage.ReadRange{From: from, MaxBytes: 1, AtLeastOne: true})
-		if err != nil {
-			return err
-		}
-		b, err := span.Bytes()
-		span.Release()
-		if err != nil {
-			return err
-		}
-		for rec, err := range batch.Records(b, maxReplayedRecord) {
-			if err == nil {
-				err = r.m.Apply(Record{Key: rec.Key, Value: rec.Value, TimestampMs: rec.TimestampMs})
-			}
-			if err != nil {
-				return fmt.Errorf("replay: %w", err)
-			}
-			from = rec.Offset + 1
-		}
+	r.waiting, r.timers, r.replies, r.records = map[Ticket]*Answer{}, timers{}, nil, nil
+	end, err := r.replay(ctx, log)
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
 	}
 	r.next = end
 	r.effects(r.m.Loaded(r.input()))
 	return nil
+}
+
+// replay folds in what the log holds and gives its end. Offsets may have holes: compaction takes
+// records out and leaves their places, down to batches without any record.
+func (r *Runner[M]) replay(ctx context.Context, log storage.Log) (end int64, err error) {
+	from, end := log.Bounds()
+	for from < end {
+		span, err := log.Read(ctx, storage.ReadRange{From: from, MaxBytes: replayBytes, AtLeastOne: true})
+		if err != nil {
+			return end, err
+		}
+		b, err := span.Bytes()
+		if err == nil && len(b) == 0 { // nothing is left up to the end
+			span.Release()
+			return end, nil
+		}
+		for len(b) > 0 && err == nil {
+			from, b, err = r.replayBatch(b)
+		}
+		span.Release()
+		if err != nil {
+			return end, err
+		}
+	}
+	return end, nil
+}
+
+// replayBatch folds in the batch at the front of b; it gives the offset after it and what follows.
+func (r *Runner[M]) replayBatch(b []byte) (next int64, rest []byte, err error) {
+	h, err := batch.ReadHeader(b)
+	if err != nil {
+		return 0, nil, err
+	}
+	for rec, err := range batch.Records(b, maxReplayedRecord) {
+		if err == nil {
+			err = r.m.Apply(Record{Key: rec.Key, Value: bytes.Clone(rec.Value), TimestampMs: rec.TimestampMs})
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+	}
+	return h.LastOffset() + 1, b[h.TotalBytes():], nil
 }
 
 func (r *Runner[M]) input() Input {
@@ -216,31 +243,25 @@ func (r *Runner[M]) effects(e Effects) {
 		r.note(n)
 	}
 	for _, t := range e.Timers {
-		if t.At.IsZero() {
-			delete(r.timers, t.Key)
-		} else {
-			r.timers[t.Key] = t.At
-		}
+		r.timers.set(t)
 	}
 }
 
 func (r *Runner[M]) earliest() time.Time {
-	at := time.Now().Add(time.Hour)
-	for _, t := range r.timers {
-		if t.Before(at) {
-			at = t
-		}
+	if at, some := r.timers.earliest(); some {
+		return at
 	}
-	return at
+	return time.Now().Add(time.Hour)
 }
 
 func (r *Runner[M]) due() {
 	now := time.Now()
-	for key, at := range r.timers {
-		if !at.After(now) {
-			delete(r.timers, key)
-			r.effects(r.m.Timeout(r.input(), key))
+	for {
+		key, due := r.timers.due(now)
+		if !due {
+			return
 		}
+		r.effects(r.m.Timeout(r.input(), key))
 	}
 }
 

@@ -34,6 +34,8 @@ type Options struct {
 	Epoch  int32
 	Config func() *cluster.TopicConfig // in force now
 	Now    func() time.Time
+	// State says that only the cluster itself writes here: Produce is refused.
+	State bool
 	// ProducerExpirationMs is how long a silent producer is remembered (producer.id.expiration.ms).
 	ProducerExpirationMs int64
 }

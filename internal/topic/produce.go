@@ -45,6 +45,9 @@ func reject(k *kerr.Error, format string, args ...any) error {
 // before Kafka 0.11 write, a message set, which becomes one v2 batch. The bytes may be patched
 // and must stay as they are until Pending is done.
 func (p *Partition) Produce(records []byte, messages bool) (Appended, error) {
+	if p.o.State {
+		return Appended{}, reject(kerr.InvalidTopicException, "clients cannot append to a topic of the cluster's own state")
+	}
 	config := p.o.Config()
 	records, h, err := p.prepare(records, messages, config)
 	if err != nil {

@@ -60,3 +60,29 @@ func (s *Set) Drop(ctx context.Context, id storage.Partition) error {
 	s.mu.Unlock()
 	return s.store.Delete(ctx, id)
 }
+
+// Own opens a partition anew, whoever had it before, for the state machine that alone writes to it.
+// Everybody else reads it as any partition.
+func (s *Set) Own(ctx context.Context, id storage.Partition) (storage.Log, error) {
+	s.mu.Lock()
+	delete(s.open, id)
+	s.mu.Unlock()
+	p, err := s.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return owned{p.log, p}, nil
+}
+
+// owned is the log of a state partition: what is appended passes the partition's books.
+type owned struct {
+	storage.Log
+	p *Partition
+}
+
+func (o owned) Append(b storage.Batch) storage.Pending {
+	o.p.mu.Lock()
+	defer o.p.mu.Unlock()
+	o.p.next = b.Base + int64(b.Count)
+	return o.Log.Append(b)
+}
