@@ -10,6 +10,8 @@ type Options struct {
 	ProducerEpoch int16
 	BaseSequence  int32
 	LogAppendTime bool
+	Transactional bool
+	Control       bool
 }
 
 // NoProducer is Options for a batch without a producer id.
@@ -39,6 +41,12 @@ func Encode(recs []Record, o Options) []byte {
 	b[16] = 2
 	if o.LogAppendTime {
 		b[22] |= 8
+	}
+	if o.Transactional {
+		b[22] |= 16
+	}
+	if o.Control {
+		b[22] |= 32
 	}
 	be.PutUint32(b[23:], uint32(len(recs)-1))
 	be.PutUint64(b[27:], uint64(base))

@@ -21,6 +21,23 @@ type Record struct {
 	// TimestampMs is when the record was written, in milliseconds since 1970. The runner sets it
 	// on the way in; Apply sees it on the way back.
 	TimestampMs int64
+	// Transaction is set on a record that a producer wrote in a transaction, and on the marker that ended one.
+	Transaction *Transaction
+}
+
+// Transaction says whose transaction a record belongs to. Its records lie in batches of that
+// producer, its marker in a control batch, as Kafka keeps them.
+type Transaction struct {
+	ProducerID    int64
+	ProducerEpoch int16
+	// Ended is set on the marker, a record without a key and value of its own.
+	Ended *Marker
+}
+
+// Marker ends a transaction.
+type Marker struct {
+	Commit           bool
+	CoordinatorEpoch int32
 }
 
 // Ticket names one caller that waits for a reply. It is unique in a runner's life.
@@ -47,11 +64,16 @@ type Timer struct {
 	At  time.Time
 }
 
+// Call is work that a step wants done elsewhere. Whoever runs the machine knows its kinds and hands
+// the outcome back as a step. A call may get lost in a crash: Loaded asks again for what is due.
+type Call any
+
 // Effects is everything a step decided, as plain data.
 type Effects struct {
 	Records []Record // appended together, then applied in order
 	Replies []Reply
 	Timers  []Timer
+	Calls   []Call   // work elsewhere, begun once the records are durable
 	Notes   []string // for the operator's log: why something happened
 }
 

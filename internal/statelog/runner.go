@@ -33,6 +33,7 @@ type Runner[M Machine] struct {
 	open  func(context.Context) (storage.Log, error)
 	fresh func() M
 	note  func(string)
+	call  func(Call)
 	log   storage.Log
 	m     M
 	next  int64
@@ -45,8 +46,9 @@ type Runner[M Machine] struct {
 	ticket  Ticket             // the loop's own, as all below
 	waiting map[Ticket]*Answer // callers without a reply yet
 	timers  timers
-	replies []Reply        // held until records is durable
-	records []batch.Record // decided and applied, not yet appended
+	replies []Reply  // held until records is durable
+	calls   []Call   // likewise
+	records []Record // decided and applied, not yet appended
 }
 
 type submission[M Machine] struct {
@@ -89,6 +91,8 @@ type Options[M Machine] struct {
 	Log   func(context.Context) (storage.Log, error)
 	Fresh func() M
 	Note  func(string) // takes the notes of steps; nil drops them
+	// Call begins a call of a step and returns at once. Nil panics on the first.
+	Call func(Call)
 }
 
 // Open replays the log and starts the machine.
@@ -96,7 +100,8 @@ func Open[M Machine](ctx context.Context, o Options[M]) (*Runner[M], error) {
 	if o.Note == nil {
 		o.Note = func(string) {}
 	}
-	r := &Runner[M]{open: o.Log, fresh: o.Fresh, note: o.Note, steps: make(chan submission[M], queuedSteps), done: make(chan struct{})}
+	r := &Runner[M]{open: o.Log, fresh: o.Fresh, note: o.Note, call: o.Call}
+	r.steps, r.done = make(chan submission[M], queuedSteps), make(chan struct{})
 	if err := r.load(ctx); err != nil {
 		return nil, err
 	}
@@ -128,7 +133,7 @@ func (r *Runner[M]) load(ctx context.Context) error {
 		return err
 	}
 	r.log, r.m = log, r.fresh()
-	r.waiting, r.timers, r.replies, r.records = map[Ticket]*Answer{}, timers{}, nil, nil
+	r.waiting, r.timers, r.replies, r.calls, r.records = map[Ticket]*Answer{}, timers{}, nil, nil, nil
 	end, err := r.replay(ctx, log)
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
@@ -169,11 +174,22 @@ func (r *Runner[M]) replayBatch(b []byte) (next int64, rest []byte, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	for rec, err := range batch.Records(b, maxReplayedRecord) {
-		if err == nil {
-			err = r.m.Apply(Record{Key: rec.Key, Value: bytes.Clone(rec.Value), TimestampMs: rec.TimestampMs})
-		}
+	for stored, err := range batch.Records(b, maxReplayedRecord) {
 		if err != nil {
+			return 0, nil, err
+		}
+		rec := Record{Key: stored.Key, Value: bytes.Clone(stored.Value), TimestampMs: stored.TimestampMs}
+		if h.Transactional() {
+			rec.Transaction = &Transaction{ProducerID: h.ProducerID, ProducerEpoch: h.ProducerEpoch}
+		}
+		if h.Control() {
+			m, known := batch.ReadMarker(stored)
+			if !known || rec.Transaction == nil {
+				continue
+			}
+			rec.Key, rec.Value, rec.Transaction.Ended = nil, nil, &Marker{m.Commit, m.CoordinatorEpoch}
+		}
+		if err := r.m.Apply(rec); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -192,6 +208,14 @@ func (r *Runner[M]) run() {
 	defer close(r.done)
 	alarm := time.NewTimer(time.Hour)
 	for {
+		r.due()
+		if !r.commit() {
+			r.end(ErrMoved)
+			if err := r.load(r.ctx); err != nil {
+				r.cancel()
+			}
+			continue
+		}
 		alarm.Reset(time.Until(r.earliest()))
 		select {
 		case <-r.ctx.Done():
@@ -200,13 +224,6 @@ func (r *Runner[M]) run() {
 		case s := <-r.steps:
 			r.take(s)
 		case <-alarm.C:
-		}
-		r.due()
-		if !r.commit() {
-			r.end(ErrMoved)
-			if err := r.load(r.ctx); err != nil {
-				r.cancel()
-			}
 		}
 	}
 }
@@ -236,9 +253,10 @@ func (r *Runner[M]) effects(e Effects) {
 		if err := r.m.Apply(rec); err != nil {
 			panic(fmt.Sprintf("statelog: a machine cannot apply its own record: %v", err))
 		}
-		r.records = append(r.records, batch.Record{Key: rec.Key, Value: rec.Value, TimestampMs: nowMs})
+		r.records = append(r.records, rec)
 	}
 	r.replies = append(r.replies, e.Replies...)
+	r.calls = append(r.calls, e.Calls...)
 	for _, n := range e.Notes {
 		r.note(n)
 	}
@@ -267,17 +285,8 @@ func (r *Runner[M]) due() {
 
 // commit makes the records durable and releases the replies that saw them.
 func (r *Runner[M]) commit() bool {
-	if len(r.records) > 0 {
-		o := batch.NoProducer()
-		o.BaseOffset = r.next
-		n := int32(len(r.records))
-		last := r.records[n-1].TimestampMs
-		b := storage.Batch{Base: r.next, Count: n, MaxTimestampMs: last, Bytes: batch.Encode(r.records, o)}
-		if err := r.log.Append(b).Wait(context.WithoutCancel(r.ctx)); err != nil {
-			return false
-		}
-		r.next += int64(n)
-		r.records = r.records[:0]
+	if !r.append() {
+		return false
 	}
 	for _, reply := range r.replies {
 		if a := r.waiting[reply.To]; a != nil {
@@ -286,10 +295,61 @@ func (r *Runner[M]) commit() bool {
 		}
 	}
 	r.replies = r.replies[:0]
+	for _, c := range r.calls {
+		r.call(c)
+	}
+	r.calls = r.calls[:0]
 	return true
 }
 
+// append makes the records durable: a batch for each run of records of one transaction or of none.
+func (r *Runner[M]) append() bool {
+	var last storage.Pending
+	for rest := r.records; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && sameBatch(rest[0], rest[n]) {
+			n++
+		}
+		b := encode(rest[:n], r.next)
+		last = r.log.Append(b)
+		r.next += int64(n)
+		rest = rest[n:]
+	}
+	r.records = r.records[:0]
+	// Appends are durable in order, and after a failed one all fail: the last speaks for all.
+	return last == nil || last.Wait(context.WithoutCancel(r.ctx)) == nil
+}
+
+func sameBatch(a, b Record) bool {
+	if a.Transaction == nil || b.Transaction == nil {
+		return a.Transaction == b.Transaction
+	}
+	return a.Transaction.Ended == nil && b.Transaction.Ended == nil && *a.Transaction == *b.Transaction
+}
+
+// encode builds a batch of records that share one.
+func encode(recs []Record, base int64) storage.Batch {
+	o := batch.NoProducer()
+	out := storage.Batch{Base: base, Count: int32(len(recs)), MaxTimestampMs: recs[len(recs)-1].TimestampMs}
+	if t := recs[0].Transaction; t != nil {
+		o.Transactional, o.ProducerID, o.ProducerEpoch = true, t.ProducerID, t.ProducerEpoch
+	}
+	o.BaseOffset = base
+	if t := recs[0].Transaction; t != nil && t.Ended != nil {
+		m := batch.Marker{Commit: t.Ended.Commit, CoordinatorEpoch: t.Ended.CoordinatorEpoch}
+		out.Bytes = batch.EncodeMarker(m, out.MaxTimestampMs, o)
+		return out
+	}
+	stored := make([]batch.Record, 0, len(recs))
+	for _, rec := range recs {
+		stored = append(stored, batch.Record{Key: rec.Key, Value: rec.Value, TimestampMs: rec.TimestampMs})
+	}
+	out.Bytes = batch.Encode(stored, o)
+	return out
+}
+
 func (r *Runner[M]) end(err error) {
+	r.replies, r.calls = nil, nil // nothing of what was lost may be told or begun
 	for _, a := range r.waiting {
 		a.give(nil, err)
 	}

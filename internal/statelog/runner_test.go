@@ -1,10 +1,13 @@
 package statelog
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"iter"
+	"reflect"
+	"slices"
 	"sync"
 	"testing"
 
@@ -123,4 +126,59 @@ func TestAFailedAppendIsForgottenByReplay(t *testing.T) {
 	fail = true
 	f(0, ErrMoved)
 	f(2, nil)
+}
+
+// diary keeps every record it is given and calls out once for each plain one.
+type diary struct{ seen []Record }
+
+func (d *diary) Apply(r Record) error {
+	d.seen = append(d.seen, Record{Key: bytes.Clone(r.Key), Transaction: r.Transaction})
+	return nil
+}
+func (d *diary) Loaded(Input) Effects          { return Effects{Calls: []Call{"loaded"}} }
+func (d *diary) Timeout(Input, string) Effects { return Effects{} }
+func (d *diary) Records() iter.Seq[Record]     { return func(func(Record) bool) {} }
+
+func TestTransactionalRecordsComeBackAsTheyWere(t *testing.T) {
+	s, err := embedded.Open(t.TempDir(), embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	calls := make(chan Call, 8)
+	o := Options[*diary]{Log: opener(t, s), Fresh: func() *diary { return &diary{} }, Call: func(c Call) { calls <- c }}
+	r, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	txn := func(id int64, ended *Marker) *Transaction {
+		return &Transaction{ProducerID: id, ProducerEpoch: 3, Ended: ended}
+	}
+	want := []Record{
+		{Key: []byte("plain")},
+		{Key: []byte("a"), Transaction: txn(7, nil)},
+		{Key: []byte("b"), Transaction: txn(7, nil)},
+		{Key: []byte("c"), Transaction: txn(8, nil)},
+		{Transaction: txn(7, &Marker{Commit: true, CoordinatorEpoch: 5})},
+		{Transaction: txn(8, &Marker{})},
+		{Key: []byte("last")},
+	}
+	step := func(_ *diary, in Input) Effects {
+		return Effects{Records: slices.Clone(want), Replies: []Reply{{To: in.Ticket}}, Calls: []Call{"after"}}
+	}
+	if _, err := r.Submit(step).Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if first, second := <-calls, <-calls; first != "loaded" || second != "after" {
+		t.Fatalf("calls %v, %v", first, second)
+	}
+	r.Close()
+	again, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if !reflect.DeepEqual(again.m.seen, want) {
+		t.Fatalf("%+v", again.m.seen)
+	}
 }
