@@ -1,4 +1,4 @@
-.PHONY: help run test check build docs unit e2e
+.PHONY: help run test check build docs proto unit e2e
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -9,6 +9,15 @@ run: ## build and serve: Kafka on 127.0.0.1:9092, HTTP on 127.0.0.1:8080, data i
 
 docs: ## rewrite the generated pages of docs/
 	go test ./internal/config ./internal/api -update
+
+PROTOC := .cache/protoc/bin/python -m grpc_tools.protoc
+
+proto: ## rewrite the Go code of our .proto files
+	test -x .cache/protoc/bin/pip || python3 -m venv .cache/protoc
+	.cache/protoc/bin/pip -q install grpcio-tools==1.85.1
+	GOBIN=$(CURDIR)/.cache/bin go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+	$(PROTOC) --plugin=.cache/bin/protoc-gen-go -I. \
+		--go_out=. --go_opt=module=kelp internal/schema/record/record.proto
 
 build: ## compile everything, for every platform we ship
 	go build ./...
