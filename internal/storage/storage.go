@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 )
 
 // Partition names one log. Topic is the topic id (not its name), which is never used twice, so
@@ -174,6 +175,14 @@ type Span interface {
 	WriteTo(w io.Writer) (int64, error)
 	Bytes() ([]byte, error)
 	Release()
+}
+
+// Buffered is implemented by spans that lie wholly in memory, so that a response's headers and
+// its spans can leave in one writev.
+type Buffered interface {
+	// AppendBuffers adds the span's pieces in order. They are valid until Release and must not be
+	// changed. It takes the place of the one call of WriteTo or Bytes.
+	AppendBuffers(net.Buffers) net.Buffers
 }
 
 // Compactor is implemented by logs that can replace stored batches in place.

@@ -2,9 +2,7 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync/atomic"
 
@@ -125,6 +123,9 @@ func (l *log) Read(_ context.Context, r storage.ReadRange) (storage.Span, error)
 		s.parts = append(s.parts, e)
 		s.n += int(e.size)
 	}
+	if s.n <= smallRead {
+		return s.load()
+	}
 	return s, nil
 }
 
@@ -185,40 +186,4 @@ func (l *log) Configure(storage.Settings) {}
 func (l *log) Close() error {
 	l.closed.Store(true)
 	return nil
-}
-
-// span is a run of batches in journal files, which it pins.
-type span struct {
-	parts []entry
-	n     int
-}
-
-func (s *span) Len() int { return s.n }
-
-func (s *span) WriteTo(w io.Writer) (n int64, err error) {
-	b, err := s.Bytes()
-	if err != nil {
-		return 0, err
-	}
-	written, err := w.Write(b)
-	return int64(written), err
-}
-
-func (s *span) Bytes() ([]byte, error) {
-	b := make([]byte, s.n)
-	at := 0
-	for _, e := range s.parts {
-		if _, err := e.file.f.ReadAt(b[at:at+int(e.size)], e.pos); err != nil {
-			return nil, fmt.Errorf("read journal: %w", errors.Join(storage.ErrUnavailable, err))
-		}
-		at += int(e.size)
-	}
-	return b, nil
-}
-
-func (s *span) Release() {
-	for _, e := range s.parts {
-		e.file.pins.Done()
-	}
-	s.parts = nil
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"slices"
 	"sync"
 
@@ -321,16 +322,12 @@ type span struct {
 func (s *span) Len() int { return s.n }
 
 func (s *span) WriteTo(w io.Writer) (int64, error) {
-	written := int64(0)
-	for _, p := range s.parts {
-		n, err := w.Write(p)
-		written += int64(n)
-		if err != nil {
-			return written, err
-		}
-	}
-	return written, nil
+	parts := s.AppendBuffers(nil) // WriteTo of buffers consumes them
+	return parts.WriteTo(w)
 }
+
+// AppendBuffers implements storage.Buffered.
+func (s *span) AppendBuffers(b net.Buffers) net.Buffers { return append(b, s.parts...) }
 
 func (s *span) Bytes() ([]byte, error) { return bytes.Join(s.parts, nil), nil }
 

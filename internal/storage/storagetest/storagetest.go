@@ -42,6 +42,7 @@ func Run(t *testing.T, b Backend) {
 		"the owner is told that the end moved":     advances,
 		"what is readable is what was appended":    readers,
 		"sizes from one byte to large":             sizes,
+		"a span leaves in every form":              spans,
 		"partitions are listed":                    lists,
 		"an ended context does not undo an append": contexts,
 		"everything survives a restart":            restarts,
