@@ -9,7 +9,6 @@ import (
 
 	"kelp/internal/batch"
 	"kelp/internal/cluster"
-	"kelp/internal/storage"
 	"kelp/internal/topic"
 )
 
@@ -21,6 +20,7 @@ type records struct {
 	logDir        func() LogDir
 	maxFetchBytes int
 	draining      <-chan struct{}
+	verifier      Verifier
 }
 
 // find resolves what a request names, by id where the version has one, else by name.
@@ -44,34 +44,47 @@ func (h *records) find(ctx context.Context, name string, id [16]byte, index int3
 // Produce: v0-13
 //
 // Behavior: each partition's batch is checked and takes its place in arrival order; the answer
-// waits until all are durable. acks is 0, 1 or -1; 1 and -1 both mean durable.
+// waits until all are durable. acks is 0, 1 or -1; 1 and -1 both mean durable. The first batch of a
+// transaction in a partition waits until the coordinator has verified it; those of other producers
+// do not wait behind it.
 //
 // Version notes: v0-2 take message sets of magic 0 and 1 and turn them into batches. v7 zstd.
-// v8 record errors. v13 topic ids.
+// v8 record errors. v12 partitions join the transaction by themselves. v13 topic ids.
 func (h *records) produce(ctx context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.ProduceRequest)
 	if req.Acks < -1 || req.Acks > 1 {
 		return Failed(kerr.InvalidRequiredAcks)
 	}
+	if req.TransactionID == nil && transactionalInside(req) {
+		return Failed(kerr.TransactionalIDAuthorizationFailed) // as Kafka refuses it
+	}
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
 	var waiting []produceWait
+	var ask verifications
 	for _, t := range req.Topics {
 		out := kmsg.NewProduceResponseTopic()
 		out.Topic, out.TopicID = t.Topic, t.TopicID
 		for _, p := range t.Partitions {
-			answer, pending := h.produceOne(ctx, req, t, p)
-			if pending != nil {
-				waiting = append(waiting, produceWait{len(resp.Topics), len(out.Partitions), pending})
+			answer, appended := h.produceOne(ctx, req, t, p)
+			if appended.Pending != nil {
+				waiting = append(waiting, produceWait{len(resp.Topics), len(out.Partitions), appended})
+			}
+			if appended.Verify != nil {
+				ask.add(t.Topic, p.Partition, appended.Verify)
 			}
 			out.Partitions = append(out.Partitions, answer)
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
+	ask.send(h.verifier, req)
 	wait := func(ctx context.Context) (kmsg.Response, error) {
 		for _, w := range waiting {
-			if err := w.pending.Wait(ctx); err != nil {
-				refusePartition(&resp.Topics[w.topic].Partitions[w.partition], err)
+			out := &resp.Topics[w.topic].Partitions[w.partition]
+			if err := w.appended.Pending.Wait(ctx); err != nil {
+				refusePartition(out, err)
+				continue
 			}
+			acknowledge(out, w.appended.Final())
 		}
 		return resp, nil
 	}
@@ -88,24 +101,26 @@ func (h *records) produce(ctx context.Context, r *Request) Reply {
 
 type produceWait struct {
 	topic, partition int
-	pending          storage.Pending
+	appended         topic.Appended
 }
 
 func (h *records) produceOne(
 	ctx context.Context, req *kmsg.ProduceRequest, t kmsg.ProduceRequestTopic, p kmsg.ProduceRequestTopicPartition,
-) (kmsg.ProduceResponseTopicPartition, storage.Pending) {
+) (kmsg.ProduceResponseTopicPartition, topic.Appended) {
 	out := kmsg.NewProduceResponseTopicPartition()
 	out.Partition = p.Partition
 	part, err := h.find(ctx, t.Topic, t.TopicID, p.Partition)
 	if err != nil {
 		refusePartition(&out, err)
-		return out, nil
+		return out, topic.Appended{}
 	}
 	if req.Version < 7 && zstdInside(p.Records) {
 		refusePartition(&out, kerr.UnsupportedCompressionType)
-		return out, nil
+		return out, topic.Appended{}
 	}
-	appended, err := part.Produce(p.Records, req.Version < 3)
+	appended, err := part.Produce(p.Records, topic.Client{
+		Messages: req.Version < 3, Transactional: req.TransactionID != nil, Implicit: req.Version >= addsPartitions,
+	})
 	if err != nil {
 		refusePartition(&out, err)
 		switch out.ErrorCode {
@@ -114,10 +129,26 @@ func (h *records) produceOne(
 		default:
 			out.LogStartOffset = part.LogStartOffset()
 		}
-		return out, nil
+		return out, topic.Appended{}
 	}
-	out.BaseOffset, out.LogAppendTime, out.LogStartOffset = appended.BaseOffset, appended.LogAppendTimeMs, appended.LogStartOffset
-	return out, appended.Pending
+	acknowledge(&out, appended)
+	return out, appended
+}
+
+func acknowledge(out *kmsg.ProduceResponseTopicPartition, a topic.Appended) {
+	out.BaseOffset, out.LogAppendTime, out.LogStartOffset = a.BaseOffset, a.LogAppendTimeMs, a.LogStartOffset
+}
+
+// transactionalInside reports a batch of a transaction.
+func transactionalInside(req *kmsg.ProduceRequest) bool {
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			if h, err := batch.ReadHeader(p.Records); err == nil && h.Transactional() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // zstdInside reports a zstd batch, which clients speak only from version 7 on (KIP-110).

@@ -15,6 +15,9 @@ import (
 // maxFetchWait bounds how long one Fetch may be parked, whatever the client asks for.
 const maxFetchWait = 5 * time.Minute
 
+// readCommitted is the isolation level that shows whole transactions only.
+const readCommitted = 1
+
 // maxUnfoldedBytes bounds what one batch may unfold to when it is turned into messages.
 const maxUnfoldedBytes = 256 << 20
 
@@ -22,9 +25,10 @@ const maxUnfoldedBytes = 256 << 20
 //
 // Behavior: partitions are read in the order asked until max bytes; the first that has anything
 // gives at least one batch. Waits up to max wait for min bytes. The answer holds stored spans.
+// read_committed ends before the last stable offset and lists the aborted transactions.
 //
 // Version notes: v0-1 answer message sets of magic 0, v2-3 of magic 1, turned from batches and not
-// compressed. v7 sessions (KIP-227). v9 leader epoch checks. v12 last fetched epoch. v13 topic ids.
+// compressed. v4 isolation level. v7 sessions (KIP-227). v9 leader epoch checks. v12 last fetched epoch. v13 topic ids.
 func (h *records) fetch(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.FetchRequest)
 	s, wants, err := h.sessions.begin(req)
@@ -160,11 +164,16 @@ func (h *records) readOne(
 	var span storage.Span
 	if err = checkEpoch(part, p.CurrentLeaderEpoch); err == nil {
 		out.LogStartOffset, out.HighWatermark = part.LogStartOffset(), part.HighWatermark()
-		out.LastStableOffset = out.HighWatermark
+		out.LastStableOffset = part.LastStableOffset()
 		if diverges(part, p, &out) {
 			return out, nil
 		}
-		span, err = part.Read(ctx, p.FetchOffset, max(0, min(budget, int(p.PartitionMaxBytes))), atLeastOne)
+		r := storage.ReadRange{From: p.FetchOffset, MaxBytes: max(0, min(budget, int(p.PartitionMaxBytes))), AtLeastOne: atLeastOne}
+		if req.IsolationLevel == readCommitted {
+			span, err = readStable(ctx, part, r, &out)
+		} else {
+			span, err = part.Read(ctx, r.From, r.MaxBytes, r.AtLeastOne)
+		}
 	}
 	if err == nil && req.Version < 4 {
 		out.RecordBatches, err = asMessages(span, req.Version, p)
@@ -179,6 +188,20 @@ func (h *records) readOne(
 		return unread(p.Partition, err), nil
 	}
 	return out, span
+}
+
+// readStable reads what is decided and lists the aborted transactions in it.
+func readStable(
+	ctx context.Context, part *topic.Partition, r storage.ReadRange, out *kmsg.FetchResponseTopicPartition,
+) (storage.Span, error) {
+	span, aborted, err := part.ReadCommitted(ctx, r.From, r.MaxBytes, r.AtLeastOne)
+	out.AbortedTransactions = make([]kmsg.FetchResponseTopicPartitionAbortedTransaction, 0, len(aborted))
+	for _, a := range aborted {
+		t := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
+		t.ProducerID, t.FirstOffset = a.ProducerID, a.FirstOffset
+		out.AbortedTransactions = append(out.AbortedTransactions, t)
+	}
+	return span, err
 }
 
 // unread is the answer for a partition that cannot be read.

@@ -24,10 +24,11 @@ var sinceVersion = map[int64]int16{maxTimestamp: 7, earliestLocalTimestamp: 8, l
 // ListOffsets: v0-11
 //
 // Behavior: earliest, latest, the record with the largest timestamp, or the first at or after a
-// time. Nothing is tiered, so earliest local is earliest and latest tiered is none.
+// time. Nothing is tiered, so earliest local is earliest and latest tiered is none. With
+// read_committed nothing at or after the last stable offset is found, and that is the latest.
 //
 // Version notes: v0 lists where segments begin that are not newer than the time, newest first.
-// v4 leader epochs. v7 max timestamp. v8 earliest local, v9 latest tiered.
+// v2 isolation level. v4 leader epochs. v7 max timestamp. v8 earliest local, v9 latest tiered.
 func (h *records) listOffsets(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.ListOffsetsRequest)
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
@@ -36,7 +37,7 @@ func (h *records) listOffsets(_ context.Context, r *Request) Reply {
 			out := kmsg.NewListOffsetsResponseTopic()
 			out.Topic = t.Topic
 			for _, p := range t.Partitions {
-				out.Partitions = append(out.Partitions, h.listOne(ctx, req.Version, t.Topic, p))
+				out.Partitions = append(out.Partitions, h.listOne(ctx, req, t.Topic, p))
 			}
 			resp.Topics = append(resp.Topics, out)
 		}
@@ -45,7 +46,7 @@ func (h *records) listOffsets(_ context.Context, r *Request) Reply {
 }
 
 func (h *records) listOne(
-	ctx context.Context, version int16, name string, p kmsg.ListOffsetsRequestTopicPartition,
+	ctx context.Context, req *kmsg.ListOffsetsRequest, name string, p kmsg.ListOffsetsRequestTopicPartition,
 ) kmsg.ListOffsetsResponseTopicPartition {
 	out := kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp, out.LeaderEpoch = p.Partition, -1, -1, -1
@@ -53,12 +54,16 @@ func (h *records) listOne(
 	if err == nil {
 		err = checkEpoch(part, p.CurrentLeaderEpoch)
 	}
-	if err == nil && version == 0 {
+	if err == nil && req.Version == 0 {
 		out.OldStyleOffsets = part.SegmentsBefore(p.Timestamp, int(p.MaxNumOffsets))
 		return out
 	}
 	if err == nil {
-		out.Offset, out.Timestamp, err = offsetFor(ctx, part, version, p.Timestamp)
+		end := part.HighWatermark()
+		if req.IsolationLevel == readCommitted {
+			end = part.LastStableOffset()
+		}
+		out.Offset, out.Timestamp, err = offsetFor(ctx, part, req.Version, p.Timestamp, end)
 	}
 	if err != nil {
 		out.Offset, out.Timestamp = -1, -1
@@ -71,24 +76,32 @@ func (h *records) listOne(
 	return out
 }
 
-func offsetFor(ctx context.Context, part *topic.Partition, version int16, timestampMs int64) (offset, foundMs int64, err error) {
+// offsetFor finds an offset before end, or end itself.
+func offsetFor(
+	ctx context.Context, part *topic.Partition, version int16, timestampMs, end int64,
+) (offset, foundMs int64, err error) {
 	if since, special := sinceVersion[timestampMs]; special && version < since {
 		return -1, -1, kerr.UnsupportedVersion
 	}
 	switch timestampMs {
 	case latestTimestamp:
-		return part.HighWatermark(), -1, nil
+		return end, -1, nil
 	case earliestTimestamp, earliestLocalTimestamp:
 		return part.LogStartOffset(), -1, nil
 	case latestTieredTimestamp:
 		return -1, -1, nil
 	case maxTimestamp:
-		return part.MaxTimestamp(ctx)
+		offset, foundMs, err = part.MaxTimestamp(ctx)
+	default:
+		if timestampMs < 0 {
+			return -1, -1, kerr.UnsupportedVersion
+		}
+		offset, foundMs, err = part.FindTime(ctx, timestampMs)
 	}
-	if timestampMs < 0 {
-		return -1, -1, kerr.UnsupportedVersion
+	if err != nil || offset >= end {
+		return -1, -1, err
 	}
-	return part.FindTime(ctx, timestampMs)
+	return offset, foundMs, nil
 }
 
 func refuseListOffsets(req kmsg.Request, err error) kmsg.Response {

@@ -8,7 +8,7 @@ import (
 
 // DescribeProducers: v0
 //
-// Behavior: the producers whose sequences a partition remembers (KIP-664).
+// Behavior: the producers that a partition remembers, with what they have open (KIP-664).
 func (h *records) describeProducers(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.DescribeProducersRequest)
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
@@ -27,7 +27,7 @@ func (h *records) describeProducers(_ context.Context, r *Request) Reply {
 						a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
 						a.ProducerID, a.ProducerEpoch = known.ID, int32(known.Epoch)
 						a.LastSequence, a.LastTimestamp = known.LastSequence, known.LastTimestampMs
-						a.CoordinatorEpoch, a.CurrentTxnStartOffset = -1, -1
+						a.CoordinatorEpoch, a.CurrentTxnStartOffset = known.CoordinatorEpoch, known.TxnStartOffset
 						p.ActiveProducers = append(p.ActiveProducers, a)
 					}
 				}

@@ -31,6 +31,8 @@ type Options struct {
 	MaxFetchBytes int
 	// MaxFetchSessions bounds the fetch sessions that are remembered.
 	MaxFetchSessions int
+	// Verifier answers for transactions; nil refuses them.
+	Verifier Verifier
 	// Draining is closed when nothing new comes: fetches that wait are answered with what there is.
 	Draining <-chan struct{}
 }
@@ -47,7 +49,7 @@ type Setting struct {
 func New(o Options) []Entry {
 	r := &records{
 		catalog: o.Catalog, partitions: o.Partitions, sessions: newFetchSessions(o.Now, o.MaxFetchSessions), logDir: o.LogDir,
-		maxFetchBytes: o.MaxFetchBytes, draining: o.Draining,
+		maxFetchBytes: o.MaxFetchBytes, draining: o.Draining, verifier: o.Verifier,
 	}
 	t := &topics{
 		catalog: o.Catalog, dropped: o.Dropped, advertise: o.Advertise, nodeID: o.NodeID,

@@ -40,13 +40,13 @@ func Encode(recs []Record, o Options) []byte {
 	be.PutUint32(b[12:], uint32(o.LeaderEpoch))
 	b[16] = 2
 	if o.LogAppendTime {
-		b[22] |= 8
+		b[22] |= logAppendTimeBit
 	}
 	if o.Transactional {
-		b[22] |= 16
+		b[22] |= transactionalBit
 	}
 	if o.Control {
-		b[22] |= 32
+		b[22] |= controlBit
 	}
 	be.PutUint32(b[23:], uint32(len(recs)-1))
 	be.PutUint64(b[27:], uint64(base))

@@ -65,17 +65,31 @@ func ReadHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
+// Bits of the attributes above the codec's three.
+const (
+	logAppendTimeBit = 1 << 3
+	transactionalBit = 1 << 4
+	controlBit       = 1 << 5
+	deleteHorizonBit = 1 << 6
+)
+
 // Codec is the compression of the records.
 func (h Header) Codec() Codec { return Codec(h.Attributes & 7) }
 
 // LogAppendTime reports that the timestamps are the server's.
-func (h Header) LogAppendTime() bool { return h.Attributes&8 != 0 }
+func (h Header) LogAppendTime() bool { return h.Attributes&logAppendTimeBit != 0 }
 
 // Transactional reports that the batch belongs to a transaction.
-func (h Header) Transactional() bool { return h.Attributes&16 != 0 }
+func (h Header) Transactional() bool { return h.Attributes&transactionalBit != 0 }
 
 // Control reports that the batch holds markers, not user records.
-func (h Header) Control() bool { return h.Attributes&32 != 0 }
+func (h Header) Control() bool { return h.Attributes&controlBit != 0 }
+
+// DeleteHorizon is the time from which the cleaner may drop the tombstones or the marker of the
+// batch. Such a batch has it in place of the base timestamp (KIP-534).
+func (h Header) DeleteHorizon() (ms int64, set bool) {
+	return h.BaseTimestampMs, h.Attributes&deleteHorizonBit != 0
+}
 
 // LastOffset is the offset of the last record, or where it was before compaction.
 func (h Header) LastOffset() int64 { return h.BaseOffset + int64(h.LastOffsetDelta) }
@@ -97,11 +111,13 @@ func SetBaseOffset(b []byte, base int64) { binary.BigEndian.PutUint64(b, uint64(
 // SetLeaderEpoch patches the leader epoch, which the checksum does not cover.
 func SetLeaderEpoch(b []byte, epoch int32) { binary.BigEndian.PutUint32(b[12:], uint32(epoch)) }
 
-// SetLogAppendTime makes ms the time of all records of the batch b and renews the checksum.
-func SetLogAppendTime(b []byte, ms int64) {
-	b[22] |= 8
+// SetLogAppendTime makes ms the time of all records of the batch b and renews the checksum. It gives
+// the attribute that says so.
+func SetLogAppendTime(b []byte, ms int64) (attribute int16) {
+	b[22] |= logAppendTimeBit
 	binary.BigEndian.PutUint64(b[35:], uint64(ms))
 	sealCRC(b)
+	return logAppendTimeBit
 }
 
 // SetMaxTimestamp patches the largest timestamp and renews the checksum.

@@ -185,6 +185,10 @@ type Buffered interface {
 	AppendBuffers(net.Buffers) net.Buffers
 }
 
+// Ending is implemented by spans that know where they end: the offset after their last batch, 0
+// for an empty one.
+type Ending interface{ End() int64 }
+
 // Compactor is implemented by logs that can replace stored batches in place.
 type Compactor interface {
 	// Replace swaps everything in [from, to) for the given batches, which keep their offsets and

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,9 +26,6 @@ import (
 
 // maxDecompressedBytes bounds what one batch may unfold to when it is checked.
 const maxDecompressedBytes = 256 << 20
-
-// restoreBytes is how much is read at a time when producer state is rebuilt.
-const restoreBytes = 4 << 20
 
 // Options of one ownership.
 type Options struct {
@@ -47,9 +45,13 @@ type Partition struct {
 
 	highWatermark atomic.Int64
 
-	mu        sync.Mutex // guards next and producers; held over Append, never over waiting
+	mu        sync.Mutex // guards all below up to the transactions; held over Append, never over waiting
 	next      int64
 	producers map[int64]*producer
+	inflight  []placed // batches of producers that may not be durable yet, by offset
+	verifying map[int64]*verifying
+
+	txns transactions
 
 	watchMu  sync.Mutex // guards watchers
 	watchers map[chan<- struct{}]int
@@ -57,7 +59,10 @@ type Partition struct {
 
 // Open creates the partition where it is missing, takes it over and rebuilds its producer state.
 func Open(ctx context.Context, store storage.Store, id storage.Partition, o Options) (*Partition, error) {
-	p := &Partition{o: o, producers: map[int64]*producer{}, watchers: map[chan<- struct{}]int{}}
+	p := &Partition{
+		o: o, producers: map[int64]*producer{}, verifying: map[int64]*verifying{}, watchers: map[chan<- struct{}]int{},
+	}
+	p.txns.unstable.Store(math.MaxInt64)
 	if err := store.Create(ctx, id); err != nil {
 		return nil, err
 	}
@@ -75,33 +80,24 @@ func Open(ctx context.Context, store storage.Store, id storage.Partition, o Opti
 	return p, nil
 }
 
-// restore walks the headers of what is stored.
-func (p *Partition) restore(ctx context.Context, from, end int64) error {
-	for from < end {
-		span, err := p.log.Read(ctx, storage.ReadRange{From: from, MaxBytes: restoreBytes, AtLeastOne: true})
-		if err != nil {
-			return err
-		}
-		b, err := span.Bytes()
-		for err == nil && len(b) > 0 {
-			var h batch.Header
-			if h, err = batch.ReadHeader(b); err == nil && h.TotalBytes() > len(b) {
-				err = storage.ErrCorrupt
-			}
-			if err != nil {
-				break
-			}
-			p.remember(h, h.BaseOffset, nil, p.o.Now().UnixMilli())
-			from = h.LastOffset() + 1
-			b = b[h.TotalBytes():]
-		}
-		empty := span.Len() == 0
-		span.Release()
-		if err != nil || empty {
-			return err
-		}
+// ReadCommitted is Read for read_committed: it ends before the last stable offset, and the aborted
+// transactions among what it gives are listed.
+func (p *Partition) ReadCommitted(
+	ctx context.Context, from int64, maxBytes int, atLeastOne bool,
+) (storage.Span, []Aborted, error) {
+	stable := p.LastStableOffset()
+	if from >= stable { // nothing, or the error that is due
+		s, err := p.log.Read(ctx, storage.ReadRange{From: from, Before: 1, MaxBytes: 0})
+		return s, nil, err
 	}
-	return nil
+	s, err := p.log.Read(ctx, storage.ReadRange{From: from, Before: stable, MaxBytes: maxBytes, AtLeastOne: atLeastOne})
+	if err != nil {
+		return nil, nil, err
+	}
+	if e, ok := s.(storage.Ending); ok && s.Len() > 0 {
+		stable = min(stable, e.End())
+	}
+	return s, p.Aborted(from, stable), nil
 }
 
 // Read gives stored batches from an offset on, as storage.Log does.
@@ -126,6 +122,7 @@ func (p *Partition) LeaderEpoch() int32 { return p.o.Epoch }
 
 func (p *Partition) advanced(end int64) {
 	p.highWatermark.Store(end)
+	p.txns.durable(end)
 	p.watchMu.Lock()
 	defer p.watchMu.Unlock()
 	for w := range p.watchers {
@@ -249,5 +246,6 @@ func (p *Partition) DeleteRecords(ctx context.Context, before int64) (lowWaterma
 	if err := p.log.TrimBefore(ctx, before); err != nil {
 		return -1, err
 	}
+	p.txns.trim(p.LogStartOffset())
 	return p.LogStartOffset(), nil
 }

@@ -53,7 +53,7 @@ func TestIdempotentProducersAcrossARestart(t *testing.T) {
 	s, p := opened(t, dir)
 	put := func(b []byte, offset int64, want error) {
 		t.Helper()
-		a, err := p.Produce(b, false)
+		a, err := p.Produce(b, Client{})
 		if want != nil || err != nil {
 			if !errors.Is(err, want) {
 				t.Fatalf("%v, want %v", err, want)
@@ -93,7 +93,7 @@ func TestTimesAreFoundInsideBatches(t *testing.T) {
 	s, p := opened(t, t.TempDir())
 	defer s.Close()
 	for _, times := range [][]int64{{10, 30, 20}, {15}, {40}} {
-		a, err := p.Produce(of(-1, -1, -1, times...), false)
+		a, err := p.Produce(of(-1, -1, -1, times...), Client{})
 		if err != nil || a.Pending.Wait(t.Context()) != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func TestBadBatchesGetKafkasCodes(t *testing.T) {
 	defer s.Close()
 	f := func(b []byte, want *kerr.Error) {
 		t.Helper()
-		if _, err := p.Produce(b, false); !errors.Is(err, want) {
+		if _, err := p.Produce(b, Client{}); !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
 		}
 	}

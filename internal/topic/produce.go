@@ -14,10 +14,24 @@ import (
 // maxRecordErrors bounds how many records of a rejected batch are named.
 const maxRecordErrors = 100
 
-// Appended is a batch that has its place. Pending is nil for a repeat of one that is durable.
+// Appended is a batch that has its place, or will get one once its transaction is verified. Pending
+// is nil for a repeat of one that is durable.
 type Appended struct {
 	BaseOffset, LogAppendTimeMs, LogStartOffset int64
 	Pending                                     storage.Pending
+	// Verify, when set, must be answered by whoever sent the batch in.
+	Verify *Verification
+
+	queued *queued
+}
+
+// Final gives the place of the batch once Pending is done without an error: one that waited for its
+// transaction to be verified did not have it before.
+func (a Appended) Final() Appended {
+	if a.queued == nil {
+		return a
+	}
+	return a.queued.result
 }
 
 // Rejected is a batch that may not enter.
@@ -41,42 +55,68 @@ func reject(k *kerr.Error, format string, args ...any) error {
 	return &Rejected{Err: k, Message: fmt.Sprintf(format, args...)}
 }
 
-// Produce checks records and appends them: one v2 batch, or with messages also what clients
-// before Kafka 0.11 write, a message set, which becomes one v2 batch. The bytes may be patched
-// and must stay as they are until Pending is done.
-func (p *Partition) Produce(records []byte, messages bool) (Appended, error) {
+// Produce checks records and appends them: one v2 batch, or of a client that may send them a message
+// set, which becomes one v2 batch. The bytes may be patched and must stay as they are until Pending
+// is done.
+func (p *Partition) Produce(records []byte, client Client) (Appended, error) {
 	if p.o.State {
 		return Appended{}, reject(kerr.InvalidTopicException, "clients cannot append to a topic of the cluster's own state")
 	}
 	config := p.o.Config()
-	records, h, err := p.prepare(records, messages, config)
+	records, h, err := p.prepare(records, client.Messages, config)
 	if err != nil {
 		return Appended{}, err
 	}
-	nowMs := p.o.Now().UnixMilli()
-	appendMs := int64(-1)
 	if config.LogAppendTime {
-		appendMs = nowMs
-		batch.SetLogAppendTime(records, appendMs)
-		h.MaxTimestampMs = appendMs
+		h.MaxTimestampMs = p.o.Now().UnixMilli()
+		h.Attributes |= batch.SetLogAppendTime(records, h.MaxTimestampMs)
 	}
-	start, _ := p.log.Bounds()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	repeat, err := p.admit(h)
-	if err != nil {
-		return Appended{}, err
+	if p.unverified(h) {
+		return p.verify(records, h, client)
 	}
-	if repeat != nil {
-		return Appended{BaseOffset: repeat.offset, LogAppendTimeMs: repeat.latestMs, LogStartOffset: start, Pending: repeat.pending}, nil
+	return p.place(records, h, nil, client)
+}
+
+// place gives a checked batch its offsets and hands it to the log. A verified one comes with its
+// verification. The partition's lock is held.
+func (p *Partition) place(records []byte, h batch.Header, v *verifying, client Client) (Appended, error) {
+	if h.ProducerID >= 0 {
+		repeat, err := p.admit(h)
+		if err == nil && repeat == nil && v != nil {
+			err = p.unexpected(h, v, client)
+		}
+		switch {
+		case err != nil:
+			return Appended{}, err
+		case repeat != nil:
+			return p.repeat(repeat), nil
+		case v != nil:
+			delete(p.verifying, h.ProducerID)
+		}
 	}
-	base := p.next
-	batch.SetBaseOffset(records, base)
+	start, _ := p.log.Bounds()
+	a := Appended{BaseOffset: p.next, LogAppendTimeMs: -1, LogStartOffset: start}
+	if h.LogAppendTime() {
+		a.LogAppendTimeMs = h.MaxTimestampMs
+	}
+	batch.SetBaseOffset(records, a.BaseOffset)
 	batch.SetLeaderEpoch(records, p.o.Epoch)
-	pending := p.log.Append(storage.Batch{Base: base, Count: h.Count, MaxTimestampMs: h.MaxTimestampMs, Bytes: records})
+	// Remembered first: a transaction must be known to be open before its records can be read.
+	p.remember(h, a.BaseOffset, p.o.Now().UnixMilli())
 	p.next += int64(h.Count)
-	p.remember(h, base, pending, nowMs)
-	return Appended{BaseOffset: base, LogAppendTimeMs: appendMs, LogStartOffset: start, Pending: pending}, nil
+	a.Pending = p.log.Append(storage.Batch{Base: a.BaseOffset, Count: h.Count, MaxTimestampMs: h.MaxTimestampMs, Bytes: records})
+	if h.ProducerID >= 0 {
+		p.track(a.BaseOffset, a.Pending)
+	}
+	return a, nil
+}
+
+// repeat answers a batch that is here already.
+func (p *Partition) repeat(of *sent) Appended {
+	start, _ := p.log.Bounds()
+	return Appended{BaseOffset: of.offset, LogAppendTimeMs: of.latestMs, LogStartOffset: start, Pending: p.underway(of.offset)}
 }
 
 // prepare gives the batch to append in the topic's codec, or why there is none.
@@ -140,8 +180,6 @@ func (p *Partition) check(records []byte, config *cluster.TopicConfig) (batch.He
 		return h, fault(err)
 	case h.Control():
 		return h, reject(kerr.InvalidRecord, "clients must not write control batches")
-	case h.Transactional():
-		return h, reject(kerr.InvalidTxnState, "the producer has no transaction here")
 	case rules.wrongTimes > 0:
 		return h, &Rejected{kerr.InvalidTimestamp, fmt.Sprintf("%d records have a timestamp out of range", rules.wrongTimes), rules.errors}
 	case len(rules.errors) > 0:

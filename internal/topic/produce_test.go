@@ -52,7 +52,7 @@ func TestTheTopicsCompressionTypeDecides(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a, err := p.Produce(append([]byte{}, sent...), false)
+			a, err := p.Produce(append([]byte{}, sent...), Client{})
 			if err != nil || a.Pending.Wait(t.Context()) != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestTheTopicsCompressionTypeDecides(t *testing.T) {
 
 func TestLogAppendTimeReplacesTimestamps(t *testing.T) {
 	p := configured(t, func(c *cluster.TopicConfig) { c.LogAppendTime = true })
-	a, err := p.Produce(of(-1, -1, -1, 10, 1<<50), false) // neither is looked at
+	a, err := p.Produce(of(-1, -1, -1, 10, 1<<50), Client{}) // neither is looked at
 	if err != nil || a.Pending.Wait(t.Context()) != nil || a.LogAppendTimeMs != 5000 {
 		t.Fatalf("%+v %v", a, err)
 	}
@@ -86,7 +86,7 @@ func TestRefusedRecordsAreNamed(t *testing.T) {
 	f := func(name string, edit func(*cluster.TopicConfig), want *kerr.Error, b []byte, records ...int32) {
 		t.Run(name, func(t *testing.T) {
 			p := configured(t, edit)
-			_, err := p.Produce(b, false)
+			_, err := p.Produce(b, Client{})
 			rejected, ok := errors.AsType[*Rejected](err)
 			if !ok || !errors.Is(err, want) || len(rejected.Records) != len(records) {
 				t.Fatalf("%v, want %v at %v", err, want, records)
@@ -117,7 +117,7 @@ func TestSilentProducersAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Produce(of(9, 0, 4, 1), false); err != nil {
+	if _, err := p.Produce(of(9, 0, 4, 1), Client{}); err != nil {
 		t.Fatal(err)
 	}
 	if len(p.Producers()) != 1 {

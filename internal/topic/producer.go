@@ -1,6 +1,8 @@
 package topic
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"kelp/internal/batch"
@@ -10,86 +12,180 @@ import (
 // keptBatches is how many batches of a producer are remembered, Kafka's most in flight.
 const keptBatches = 5
 
-// producer is what is known of one idempotent producer (Kafka's ProducerStateEntry).
+// none is the value of an epoch, sequence or offset that there is not.
+const none = -1
+
+// producer is what is known of one producer that numbers its batches (Kafka's ProducerStateEntry).
 type producer struct {
-	epoch    int16
-	batches  []sent // oldest first
-	latestMs int64  // largest timestamp of its newest batch
-	seenMs   int64  // when it last appended, or was restored
+	epoch            int16
+	coordinatorEpoch int32  // of its newest marker
+	txnStart         int64  // first offset of its open transaction, or none
+	batches          []sent // of this epoch, oldest first
+	latestMs         int64  // timestamp of its newest batch or marker
+	seenMs           int64  // when it last appended, or was restored
 }
 
 // sent is one batch of a producer.
 type sent struct {
 	first, last int32 // sequences
 	offset      int64
-	latestMs    int64           // largest timestamp, which a repeat is answered with as Kafka does
-	pending     storage.Pending // nil once restored from the log
+	latestMs    int64 // largest timestamp, which a repeat is answered with as Kafka does
+}
+
+// placed is a batch that was appended and may not be durable yet.
+type placed struct {
+	offset  int64
+	pending storage.Pending
 }
 
 // sequence adds to a sequence number, which wraps to 0 after the largest int32.
 func sequence(first, add int32) int32 { return int32((int64(first) + int64(add)) & 0x7fffffff) }
 
+// lastSequence is that of the newest batch, none when the epoch has none.
+func (s *producer) lastSequence() int32 {
+	if len(s.batches) == 0 {
+		return none
+	}
+	return s.batches[len(s.batches)-1].last
+}
+
+// advance takes a new epoch, which begins with sequence 0.
+func (s *producer) advance(epoch int16) {
+	if s.epoch != epoch {
+		s.epoch, s.batches = epoch, s.batches[:0]
+	}
+}
+
+func (s *producer) keep(b sent) {
+	switch n := len(s.batches); {
+	case n == keptBatches:
+		copy(s.batches, s.batches[1:])
+		s.batches[n-1] = b
+	case n == cap(s.batches) && n > 0:
+		s.batches = append(append(make([]sent, 0, keptBatches), s.batches...), b)
+	default: // many producers send one batch only
+		s.batches = append(s.batches, b)
+	}
+}
+
+// find gives what is known of a producer, nil for one that was silent for too long. The
+// partition's lock is held.
+func (p *Partition) find(id int64) *producer {
+	known := p.producers[id]
+	if known != nil && p.expired(known, p.o.Now().UnixMilli()) {
+		delete(p.producers, id)
+		return nil
+	}
+	return known
+}
+
+// expired spares producers with an open transaction, as Kafka does.
+func (p *Partition) expired(s *producer, nowMs int64) bool {
+	return s.txnStart == none && nowMs-s.seenMs >= p.o.ProducerExpirationMs
+}
+
 // admit says whether a batch is the next of its producer, or gives the batch that it repeats.
 func (p *Partition) admit(h batch.Header) (repeat *sent, err error) {
-	if h.ProducerID < 0 {
-		return nil, nil
-	}
-	known := p.producers[h.ProducerID]
-	if known != nil && p.o.Now().UnixMilli()-known.seenMs >= p.o.ProducerExpirationMs {
-		delete(p.producers, h.ProducerID)
-		known = nil
-	}
-	last := sequence(h.BaseSequence, h.LastOffsetDelta)
-	switch {
-	case known == nil:
+	known := p.find(h.ProducerID)
+	if known == nil {
 		// Kafka takes any first sequence of a producer that it does not know (KIP-360).
 		return nil, nil
+	}
+	switch newest := known.lastSequence(); {
 	case h.ProducerEpoch < known.epoch:
 		return nil, reject(kerr.InvalidProducerEpoch, "epoch %d, the newest is %d", h.ProducerEpoch, known.epoch)
 	case h.ProducerEpoch > known.epoch:
 		if h.BaseSequence != 0 {
 			return nil, reject(kerr.OutOfOrderSequenceNumber, "sequence %d at the start of epoch %d", h.BaseSequence, h.ProducerEpoch)
 		}
-		return nil, nil
-	}
-	for i := range known.batches {
-		if known.batches[i].first == h.BaseSequence && known.batches[i].last == last {
-			return &known.batches[i], nil
+	default:
+		if repeat = known.repeated(h); repeat != nil {
+			return repeat, nil
+		}
+		if newest == none && h.BaseSequence != 0 || newest != none && h.BaseSequence != sequence(newest, 1) {
+			return nil, reject(kerr.OutOfOrderSequenceNumber, "sequence %d after %d", h.BaseSequence, newest)
 		}
 	}
-	newest := known.batches[len(known.batches)-1].last
-	if h.BaseSequence != sequence(newest, 1) {
-		return nil, reject(kerr.OutOfOrderSequenceNumber, "sequence %d after %d", h.BaseSequence, newest)
+	if known.txnStart != none && !h.Transactional() {
+		return nil, reject(kerr.InvalidTxnState, "the producer has a transaction open here, which this batch is not part of")
 	}
 	return nil, nil
 }
 
-// remember notes a batch of a producer, live and on restore.
-func (p *Partition) remember(h batch.Header, offset int64, pending storage.Pending, nowMs int64) {
-	if h.ProducerID < 0 || h.Control() {
-		return
+// repeated finds the batch that has the same sequences.
+func (s *producer) repeated(h batch.Header) *sent {
+	last := sequence(h.BaseSequence, h.LastOffsetDelta)
+	for i := range s.batches {
+		if s.batches[i].first == h.BaseSequence && s.batches[i].last == last {
+			return &s.batches[i]
+		}
 	}
-	known := p.producers[h.ProducerID]
-	if known == nil || known.epoch != h.ProducerEpoch {
-		known = &producer{epoch: h.ProducerEpoch}
-		p.producers[h.ProducerID] = known
-	}
-	known.latestMs, known.seenMs = h.MaxTimestampMs, nowMs
-	if len(known.batches) == keptBatches {
-		known.batches = append(known.batches[:0], known.batches[1:]...)
-	}
-	known.batches = append(known.batches, sent{
-		first: h.BaseSequence, last: sequence(h.BaseSequence, h.LastOffsetDelta), offset: offset,
-		latestMs: h.MaxTimestampMs, pending: pending,
-	})
+	return nil
 }
 
-// Producer is one idempotent producer as it is shown.
+// remember notes a data batch that lies at an offset, live and on restore.
+func (p *Partition) remember(h batch.Header, offset, nowMs int64) {
+	if h.ProducerID < 0 {
+		return
+	}
+	known := p.entry(h.ProducerID, h.ProducerEpoch)
+	known.advance(h.ProducerEpoch)
+	known.latestMs, known.seenMs = h.MaxTimestampMs, nowMs
+	known.keep(sent{
+		first: h.BaseSequence, last: sequence(h.BaseSequence, h.LastOffsetDelta), offset: offset, latestMs: h.MaxTimestampMs,
+	})
+	if h.Transactional() && known.txnStart == none {
+		known.txnStart = offset
+		p.txns.begin(h.ProducerID, offset)
+	}
+}
+
+// rememberMarker notes a marker and its batch, live and on restore.
+func (p *Partition) rememberMarker(h batch.Header, m batch.Marker, nowMs int64) {
+	known := p.entry(h.ProducerID, h.ProducerEpoch)
+	known.advance(h.ProducerEpoch)
+	known.coordinatorEpoch, known.latestMs, known.seenMs = m.CoordinatorEpoch, h.MaxTimestampMs, nowMs
+	if known.txnStart != none {
+		p.txns.end(h.ProducerID, known.txnStart, h.BaseOffset, m.Commit)
+		known.txnStart = none
+	}
+}
+
+func (p *Partition) entry(id int64, epoch int16) *producer {
+	known := p.producers[id]
+	if known == nil {
+		known = &producer{epoch: epoch, coordinatorEpoch: none, txnStart: none}
+		p.producers[id] = known
+	}
+	return known
+}
+
+// underway gives what to wait for until the batch at an offset is durable, nil when it is.
+func (p *Partition) underway(offset int64) storage.Pending {
+	i := slices.IndexFunc(p.inflight, func(b placed) bool { return b.offset == offset })
+	if i < 0 || offset < p.HighWatermark() {
+		return nil
+	}
+	return p.inflight[i].pending
+}
+
+// track remembers an append until it is durable, for repeats that come before.
+func (p *Partition) track(offset int64, pending storage.Pending) {
+	durable, done := p.HighWatermark(), 0
+	for done < len(p.inflight) && p.inflight[done].offset < durable {
+		done++
+	}
+	p.inflight = append(slices.Delete(p.inflight, 0, done), placed{offset, pending})
+}
+
+// Producer is one producer as it is shown.
 type Producer struct {
-	ID              int64
-	Epoch           int16
-	LastSequence    int32
-	LastTimestampMs int64
+	ID               int64
+	Epoch            int16
+	LastSequence     int32 // -1 when its newest entry is a marker of a new epoch
+	LastTimestampMs  int64
+	CoordinatorEpoch int32 // -1 when no transaction has ended here
+	TxnStartOffset   int64 // -1 when it has none open here
 }
 
 // Producers lists the producers that are remembered.
@@ -98,19 +194,26 @@ func (p *Partition) Producers() []Producer {
 	defer p.mu.Unlock()
 	all := make([]Producer, 0, len(p.producers))
 	for id, known := range p.producers {
-		last := known.batches[len(known.batches)-1].last
-		all = append(all, Producer{ID: id, Epoch: known.epoch, LastSequence: last, LastTimestampMs: known.latestMs})
+		all = append(all, Producer{
+			ID: id, Epoch: known.epoch, LastSequence: known.lastSequence(), LastTimestampMs: known.latestMs,
+			CoordinatorEpoch: known.coordinatorEpoch, TxnStartOffset: known.txnStart,
+		})
 	}
 	return all
 }
 
-// expireProducers forgets producers that have been silent for too long.
+// expireProducers forgets producers that have been silent for too long, and verifications.
 func (p *Partition) expireProducers(nowMs int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, known := range p.producers {
-		if nowMs-known.seenMs >= p.o.ProducerExpirationMs {
+		if p.expired(known, nowMs) {
 			delete(p.producers, id)
+		}
+	}
+	for id, v := range p.verifying {
+		if len(v.queue) == 0 && nowMs-v.sinceMs >= p.o.ProducerExpirationMs {
+			delete(p.verifying, id)
 		}
 	}
 }

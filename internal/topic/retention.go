@@ -28,5 +28,9 @@ func (p *Partition) Clean(ctx context.Context) error {
 	if before < 0 {
 		return nil
 	}
-	return p.log.TrimBefore(ctx, before)
+	if err := p.log.TrimBefore(ctx, before); err != nil {
+		return err
+	}
+	p.txns.trim(before)
+	return nil
 }

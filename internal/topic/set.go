@@ -2,8 +2,10 @@ package topic
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
+	"kelp/internal/batch"
 	"kelp/internal/storage"
 )
 
@@ -84,5 +86,13 @@ func (o owned) Append(b storage.Batch) storage.Pending {
 	o.p.mu.Lock()
 	defer o.p.mu.Unlock()
 	o.p.next = b.Base + int64(b.Count)
+	h, err := batch.ReadHeader(b.Bytes)
+	if err == nil {
+		h.BaseOffset = b.Base
+		err = o.p.note(h, b.Bytes)
+	}
+	if err != nil { // the machine built it: a wrong one is a broken invariant
+		panic(fmt.Sprintf("topic: a state machine appends a batch that does not parse: %v", err))
+	}
 	return o.Log.Append(b)
 }

@@ -42,7 +42,7 @@ func TestAnOwnedPartitionIsReadByAllAndWrittenByOne(t *testing.T) {
 		t.Fatal(err, p.HighWatermark(), span.Len())
 	}
 	span.Release()
-	if _, err := p.Produce(of(-1, -1, -1, 4), false); !errors.Is(err, kerr.InvalidTopicException) {
+	if _, err := p.Produce(of(-1, -1, -1, 4), Client{}); !errors.Is(err, kerr.InvalidTopicException) {
 		t.Fatal(err)
 	}
 }

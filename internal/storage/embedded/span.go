@@ -21,6 +21,14 @@ type span struct {
 
 func (s *span) Len() int { return s.n }
 
+// End implements storage.Ending.
+func (s *span) End() int64 {
+	if len(s.parts) == 0 {
+		return 0
+	}
+	return s.parts[len(s.parts)-1].end()
+}
+
 // WriteTo sends sections of files to a TCP connection without a copy and copies to anything else.
 func (s *span) WriteTo(w io.Writer) (n int64, err error) {
 	for _, e := range s.parts {
@@ -56,27 +64,33 @@ func (s *span) Release() {
 func (s *span) load() (storage.Span, error) {
 	defer s.Release()
 	b, err := s.Bytes()
-	return memorySpan(b), err
+	return memorySpan{b, s.End()}, err
 }
 
 // memorySpan lies wholly in memory.
-type memorySpan []byte
+type memorySpan struct {
+	b   []byte
+	end int64
+}
 
-func (s memorySpan) Len() int { return len(s) }
+func (s memorySpan) Len() int { return len(s.b) }
+
+// End implements storage.Ending.
+func (s memorySpan) End() int64 { return s.end }
 
 func (s memorySpan) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(s)
+	n, err := w.Write(s.b)
 	return int64(n), err
 }
 
-func (s memorySpan) Bytes() ([]byte, error) { return s, nil }
+func (s memorySpan) Bytes() ([]byte, error) { return s.b, nil }
 
 func (memorySpan) Release() {}
 
 // AppendBuffers implements storage.Buffered.
 func (s memorySpan) AppendBuffers(b net.Buffers) net.Buffers {
-	if len(s) == 0 {
+	if len(s.b) == 0 {
 		return b
 	}
-	return append(b, s)
+	return append(b, s.b)
 }

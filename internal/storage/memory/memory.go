@@ -223,7 +223,7 @@ func (l *log) Read(_ context.Context, r storage.ReadRange) (storage.Span, error)
 		if r.Before > 0 && b.Base >= r.Before || s.n+len(b.Bytes) > r.MaxBytes && !lone {
 			break
 		}
-		s.parts = append(s.parts, b.Bytes)
+		s.parts, s.end = append(s.parts, b.Bytes), b.Base+int64(b.Count)
 		s.n += len(b.Bytes)
 	}
 	return s, nil
@@ -317,7 +317,10 @@ func (l *log) Close() error {
 type span struct {
 	parts [][]byte
 	n     int
+	end   int64
 }
+
+func (s *span) End() int64 { return s.end }
 
 func (s *span) Len() int { return s.n }
 
