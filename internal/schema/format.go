@@ -8,7 +8,10 @@
 // and comparing are pure, bounded in time and memory, and safe for hostile input.
 package schema
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // Type is a schema type in the registry's words.
 type Type string
@@ -83,7 +86,8 @@ type Difference struct {
 	Path string
 	// Warning marks a change that the registry lets pass although data or programs break.
 	Warning bool
-	// Message is the registry's sentence for it.
+	// Message is the registry's sentence for it, with two %s for the words that name the reader's
+	// and the writer's schema: see Sentence.
 	Message string
 	// Reader and Writer are the two sides at Path, shortened for people.
 	Reader, Writer string
@@ -91,4 +95,13 @@ type Difference struct {
 	Why string
 	// Advice is a concrete change that would do instead.
 	Advice string
+}
+
+// Sentence is the message in the registry's words: the reader's schema is "new" under BACKWARD and
+// "old" under FORWARD.
+func (d Difference) Sentence(reader, writer string) string {
+	if strings.Count(d.Message, "%s") != 2 {
+		return d.Message
+	}
+	return strings.Replace(strings.Replace(d.Message, "%s", reader, 1), "%s", writer, 1)
 }
