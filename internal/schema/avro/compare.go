@@ -23,10 +23,12 @@ const (
 func (s *Schema) ReadsFrom(writer schema.Schema, _ schema.CompareOptions) []schema.Difference {
 	w, ok := writer.(*Schema)
 	if !ok {
-		return []schema.Difference{{Message: "Incompatible because of different schema type",
-			Reader: string(s.Type()), Writer: string(writer.Type()),
+		return []schema.Difference{{
+			Message: "Incompatible because of different schema type",
+			Reader:  string(s.Type()), Writer: string(writer.Type()),
 			Why:    "readers of one format cannot read the bytes of another",
-			Advice: "register the new format under another subject and topic"}}
+			Advice: "register the new format under another subject and topic",
+		}}
 	}
 	c := &comparison{memo: map[nodePair]*outcome{}}
 	out := c.compare("", s.root, w.root, nil)
@@ -102,8 +104,6 @@ func (c *comparison) calculate(r, w *node, path []string) []finding {
 		return nil
 	}
 	switch {
-	case r.kind == w.kind && r.kind == union:
-		return c.unions(r, w, path)
 	case r.kind == w.kind:
 		return c.sameKind(r, w, path)
 	case w.kind == union:
@@ -118,13 +118,17 @@ func (c *comparison) calculate(r, w *node, path []string) []finding {
 				return nil
 			}
 		}
-		return []finding{{typ: missingUnionBranch, path: path, reader: r, writer: w,
-			message: "reader union lacking writer type: " + w.kind.upper()}}
+		return []finding{{
+			typ: missingUnionBranch, path: path, reader: r, writer: w,
+			message: "reader union lacking writer type: " + w.kind.upper(),
+		}}
 	case promotes(w.kind, r.kind):
 		return nil
 	default:
-		return []finding{{typ: typeMismatch, path: path, reader: r, writer: w,
-			message: fmt.Sprintf("reader type: %s not compatible with writer type: %s", r.kind.upper(), w.kind.upper())}}
+		return []finding{{
+			typ: typeMismatch, path: path, reader: r, writer: w,
+			message: fmt.Sprintf("reader type: %s not compatible with writer type: %s", r.kind.upper(), w.kind.upper()),
+		}}
 	}
 }
 
@@ -150,8 +154,10 @@ func (c *comparison) unions(r, w *node, path []string) []finding {
 	var found []finding
 	for i, b := range w.types {
 		if len(c.compare("", r, b, nil).found) > 0 {
-			found = append(found, finding{typ: missingUnionBranch, path: append(slices.Clip(path), strconv.Itoa(i)),
-				reader: r, writer: w, message: "reader union lacking writer type: " + b.kind.upper()})
+			found = append(found, finding{
+				typ: missingUnionBranch, path: append(slices.Clip(path), strconv.Itoa(i)),
+				reader: r, writer: w, message: "reader union lacking writer type: " + b.kind.upper(),
+			})
 		}
 	}
 	return found
@@ -166,14 +172,18 @@ func (c *comparison) sameKind(r, w *node, path []string) []finding {
 	case fixed:
 		found := names(r, w, path)
 		if r.size != w.size {
-			found = append(found, finding{typ: fixedSizeMismatch, path: append(slices.Clip(path), "size"), reader: r, writer: w,
-				message: fmt.Sprintf("expected: %d, found: %d", w.size, r.size)})
+			found = append(found, finding{
+				typ: fixedSizeMismatch, path: append(slices.Clip(path), "size"), reader: r, writer: w,
+				message: fmt.Sprintf("expected: %d, found: %d", w.size, r.size),
+			})
 		}
 		return found
 	case enum:
 		return append(names(r, w, path), symbols(r, w, path)...)
 	case record:
 		return append(names(r, w, path), c.fields(r, w, path)...)
+	case union:
+		return c.unions(r, w, path)
 	default:
 		return nil
 	}
@@ -193,8 +203,10 @@ func names(r, w *node, path []string) []finding {
 			return nil
 		}
 	}
-	return []finding{{typ: nameMismatch, path: append(slices.Clip(path), "name"), reader: r, writer: w,
-		message: "expected: " + w.name.full()}}
+	return []finding{{
+		typ: nameMismatch, path: append(slices.Clip(path), "name"), reader: r, writer: w,
+		message: "expected: " + w.name.full(),
+	}}
 }
 
 func symbols(r, w *node, path []string) []finding {
@@ -208,8 +220,10 @@ func symbols(r, w *node, path []string) []finding {
 		return nil
 	}
 	slices.Sort(missing)
-	return []finding{{typ: missingSymbols, path: append(slices.Clip(path), "symbols"), reader: r, writer: w,
-		message: "[" + strings.Join(missing, ", ") + "]"}}
+	return []finding{{
+		typ: missingSymbols, path: append(slices.Clip(path), "symbols"), reader: r, writer: w,
+		message: "[" + strings.Join(missing, ", ") + "]",
+	}}
 }
 
 func (c *comparison) fields(r, w *node, path []string) []finding {
@@ -268,7 +282,7 @@ func pointer(path []string) string {
 
 // text prints a type for people and messages.
 func text(n *node) string {
-	s, err := print(n, nil)
+	s, err := render(n, nil)
 	if err != nil {
 		return n.fullName()
 	}

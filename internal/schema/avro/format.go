@@ -56,13 +56,13 @@ func Parse(source schema.Source) (*Schema, error) {
 		return nil, fmt.Errorf("%w: %w", schema.ErrInvalid, err)
 	}
 	s.root = root
-	if s.resolved, err = print(root, nil); err != nil {
+	if s.resolved, err = render(root, nil); err != nil {
 		return nil, fmt.Errorf("%w: %w", schema.ErrInvalid, err)
 	}
-	if s.canonical, err = print(root, s.known); err != nil {
+	if s.canonical, err = render(root, s.known); err != nil {
 		return nil, fmt.Errorf("%w: %w", schema.ErrInvalid, err)
 	}
-	if s.normalized, err = print(normalize(root), s.known); err != nil {
+	if s.normalized, err = render(normalize(root), s.known); err != nil {
 		return nil, fmt.Errorf("%w: %w", schema.ErrInvalid, err)
 	}
 	return s, nil

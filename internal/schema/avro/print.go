@@ -8,9 +8,9 @@ import (
 	"kelp/internal/schema/jsontree"
 )
 
-// print writes a type as one line. Names in known are taken as defined elsewhere; a type is
+// render writes a type as one line. Names in known are taken as defined elsewhere; a type is
 // written in full where it first appears and by its name after that.
-func print(n *node, known []string) (string, error) {
+func render(n *node, known []string) (string, error) {
 	p := &printer{known: make(map[string]bool, len(known))}
 	for _, k := range known {
 		p.known[k] = true

@@ -67,6 +67,7 @@ func (x *warner) walk(r, w *node, path []string) {
 		x.walk(r.items, w.items, with(path, "values"))
 	case record, enum, fixed:
 		x.named(r, w, path)
+	default:
 	}
 }
 
@@ -105,8 +106,7 @@ func (x *warner) named(r, w *node, path []string) {
 			Advice: fmt.Sprintf(`keep the namespace, or add "aliases": [%q]`, w.name.full()),
 		}, with(path, "namespace"))
 	}
-	switch r.kind {
-	case enum:
+	if r.kind == enum {
 		if missing := symbols(&node{ordinal: r.ordinal}, w, path); len(missing) > 0 && r.deflt != nil {
 			x.add(schema.Difference{
 				Type: warnEnumDefault, Reader: *r.deflt, Writer: missing[0].message,
@@ -115,11 +115,10 @@ func (x *warner) named(r, w *node, path []string) {
 				Advice:  "upgrade readers before writers use the new symbols",
 			}, with(path, "symbols"))
 		}
-	case record:
-		for i, f := range r.fields {
-			if from, ok := writerField(w, f); ok && from != nil {
-				x.walk(f.typ, from.typ, with(path, "fields", strconv.Itoa(i), "type"))
-			}
+	}
+	for i, f := range r.fields {
+		if from, ok := writerField(w, f); ok && from != nil {
+			x.walk(f.typ, from.typ, with(path, "fields", strconv.Itoa(i), "type"))
 		}
 	}
 }
