@@ -42,7 +42,9 @@ var mayImport = map[string][]string{
 	"schema/avro":       {"schema", "schema/jsontree", "schema/record"},
 	"schema/protobuf":   {"schema", "schema/record"},
 	"schema/jsonschema": {"schema", "schema/jsontree", "schema/record"},
-	"schema/rest":       {"schema", "statelog", "telemetry"},
+	"schema/registry":   {"schema", "statelog"},
+	"schema/rest":       {"schema", "schema/registry", "telemetry"},
+	"schema/client":     {"schema"},
 	"cli":               {"config"},
 	"archtest":          {},
 }
