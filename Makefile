@@ -1,4 +1,4 @@
-.PHONY: help run test check build docs proto unit e2e
+.PHONY: help run test check build docs proto unit e2e bench
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -41,5 +41,9 @@ e2e: ## install what real clients need into .cache and run them against the bina
 	sh e2e/install/all.sh
 	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp
 	cd e2e && go vet ./... && KELP_E2E_BINARY=$(CURDIR)/bin/kelp go test -count=1 -p 1 -timeout 40m ./...
+
+bench: ## compare with Apache Kafka in turns and print the ratios (BENCH="-scenario produce -rounds 5" chooses)
+	sh e2e/install/kafka.sh
+	cd bench && go run ./cmd/bench $(BENCH)
 
 test: check build unit e2e ## everything

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -40,9 +41,11 @@ func Target() Kind {
 
 // Broker is one server process with its data folder.
 type Broker struct {
-	Addr string
-	Kind Kind
+	Addr    string
+	Kind    Kind
+	Started time.Duration // from the start of the process to its first answer
 
+	o      Options
 	dir    string
 	binary string
 	cmd    *exec.Cmd
@@ -64,13 +67,23 @@ func Start(tb testing.TB) *Broker {
 	return b
 }
 
+// Options add to how a server is started; each field is for one kind.
+type Options struct {
+	KelpFlags       []string
+	KafkaProperties []string // key=value, after those that every test gets
+	KafkaJVM        []string // in place of a heap of 1 GiB
+}
+
 // Open starts a server of the kind with its data in dir.
-func Open(kind Kind, dir string) (*Broker, error) {
+func Open(kind Kind, dir string) (*Broker, error) { return OpenWith(kind, dir, Options{}) }
+
+// OpenWith is Open with options.
+func OpenWith(kind Kind, dir string, o Options) (*Broker, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Kind: kind, dir: dir}
+	b := &Broker{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Kind: kind, o: o, dir: dir}
 	if kind == Kafka {
 		err = b.formatKafka(port)
 	} else {
@@ -85,10 +98,17 @@ func Open(kind Kind, dir string) (*Broker, error) {
 // Resume starts the process again after Kill or Stop and waits until it accepts connections.
 func (b *Broker) Resume() error {
 	if b.Kind == Kafka {
-		b.cmd = exec.Command("java", "-Xmx1g", "-cp", kafkaClassPath(), "kafka.Kafka", b.properties())
+		jvm := b.o.KafkaJVM
+		if jvm == nil {
+			jvm = []string{"-Xmx1g"}
+		}
+		b.cmd = exec.Command("java", append(slices.Clone(jvm), "-cp", kafkaClassPath(), "kafka.Kafka", b.properties())...)
 	} else {
-		b.cmd = exec.Command(b.binary, "serve", "--data", filepath.Join(b.dir, "data"), "--listen", b.Addr,
-			"--http", "127.0.0.1:0", "--group-initial-rebalance-delay", "0s") // as Kafka is started here
+		args := []string{
+			"serve", "--data", filepath.Join(b.dir, "data"), "--listen", b.Addr, "--http", "127.0.0.1:0",
+			"--group-initial-rebalance-delay", "0s", // as Kafka is started here
+		}
+		b.cmd = exec.Command(b.binary, append(args, b.o.KelpFlags...)...)
 	}
 	out, err := os.OpenFile(b.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -96,6 +116,7 @@ func (b *Broker) Resume() error {
 	}
 	defer out.Close()
 	b.cmd.Stdout, b.cmd.Stderr = out, out
+	began := time.Now()
 	if err := b.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", b.Kind, err)
 	}
@@ -104,6 +125,7 @@ func (b *Broker) Resume() error {
 	if err := b.awaitReady(); err != nil {
 		return errors.Join(err, b.Kill())
 	}
+	b.Started = time.Since(began)
 	return nil
 }
 
@@ -168,7 +190,7 @@ func (b *Broker) tail() string {
 func (b *Broker) awaitReady() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 )
 
 // root is the top folder of the repository, found from where this file was compiled.
@@ -52,7 +53,7 @@ func (b *Broker) formatKafka(port int) error {
 		"log.dirs=" + filepath.Join(b.dir, "data") + "\n" +
 		"offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n" +
 		"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n" +
-		"group.initial.rebalance.delay.ms=0\n"
+		"group.initial.rebalance.delay.ms=0\n" + strings.Join(append(b.o.KafkaProperties, ""), "\n")
 	if err := os.WriteFile(b.properties(), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write server.properties: %w", err)
 	}

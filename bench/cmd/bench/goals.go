@@ -1,0 +1,32 @@
+package main
+
+import "kelp/bench/report"
+
+var (
+	osPair    = report.Pair{Ours: "kelp-os", Theirs: "kafka"}
+	fsyncPair = report.Pair{Ours: "kelp-fsync", Theirs: "kafka"}
+	flushPair = report.Pair{Ours: "kelp-fsync", Theirs: "kafka-flush"}
+	pairs     = []report.Pair{osPair, fsyncPair, flushPair}
+)
+
+// goals are the ratios and numbers that Kelp is held to.
+var goals = []report.Goal{
+	{Scenario: "produce", Metric: "MB/s", Pair: osPair, AtLeast: 1.4},
+	{Scenario: "produce", Metric: "CPU s/GB", Pair: osPair, AtMost: 0.5},
+	{Scenario: "produce", Metric: "MB/s", Pair: fsyncPair, AtLeast: 1.1},
+	{Scenario: "produce", Metric: "CPU s/GB", Pair: fsyncPair, AtMost: 0.6},
+	{Scenario: "produce", Metric: "MB/s", Pair: flushPair, AtLeast: 1.5},
+	{Scenario: "produce", Metric: "peak MB", Pair: report.Pair{Ours: "kelp-fsync"}, AtMost: 250},
+	{Scenario: "produce-lz4", Metric: "MB/s", Pair: fsyncPair, AtLeast: 0.88},
+	{Scenario: "consume-bare", Metric: "MB/s", Pair: osPair, AtLeast: 1.1},
+	{Scenario: "consume-bare", Metric: "CPU s/GB", Pair: osPair, AtMost: 0.9},
+	{Scenario: "e2e", Metric: "p99 ms", Pair: osPair, AtMost: 0.4},
+	{Scenario: "e2e", Metric: "p99 ms", Pair: fsyncPair, AtMost: 0.5},
+	{Scenario: "requests", Metric: "requests/s", Pair: osPair, AtLeast: 1.5},
+	{Scenario: "requests", Metric: "requests/s", Pair: fsyncPair, AtLeast: 1.2},
+	{Scenario: "requests", Metric: "requests/s", Pair: flushPair, AtLeast: 4},
+	{Scenario: "partitions-5000", Metric: "created and written s", Pair: report.Pair{Ours: "kelp-fsync"}, AtMost: 2},
+	{Scenario: "partitions-5000", Metric: "restart: all end offsets s", Pair: report.Pair{Ours: "kelp-fsync"}, AtMost: 1},
+	{Scenario: "start", Metric: "ready ms", Pair: report.Pair{Ours: "kelp-fsync"}, AtMost: 150},
+	{Scenario: "start", Metric: "idle MB", Pair: report.Pair{Ours: "kelp-fsync"}, AtMost: 40},
+}

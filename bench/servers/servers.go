@@ -1,0 +1,91 @@
+// Package servers starts what is measured: Kelp at each durability and Apache Kafka at each flush
+// policy, on a folder of the same disk. It builds on the harness of the end-to-end tests.
+package servers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"kelp/e2e/harness"
+)
+
+// Server is a server with its settings.
+type Server struct {
+	Name, Doc string
+	Kind      harness.Kind
+	options   harness.Options
+}
+
+// kafkaJVM is what kafka-server-start.sh gives the broker.
+var kafkaJVM = []string{
+	"-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
+	"-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
+}
+
+// kafkaServer are lines of Kafka's own config/server.properties that matter for speed.
+var kafkaServer = []string{
+	"num.network.threads=3", "num.io.threads=8", "socket.send.buffer.bytes=102400", "socket.receive.buffer.bytes=102400",
+	"auto.create.topics.enable=false",
+}
+
+// All lists the servers. extra are flags for every Kelp, such as --memory=64MiB.
+func All(extra []string) []Server {
+	return []Server{
+		{
+			"kelp-os", "Kelp, `--durability os`: acknowledges from the page cache", harness.Kelp,
+			harness.Options{KelpFlags: append([]string{"--durability", "os", "--auto-create-topics=false"}, extra...)},
+		},
+		{
+			"kelp-fsync", "Kelp, `--durability fsync` (the default): acknowledges from stable storage", harness.Kelp,
+			harness.Options{KelpFlags: append([]string{"--durability", "fsync", "--auto-create-topics=false"}, extra...)},
+		},
+		{
+			"kafka", "Apache Kafka as shipped: acknowledges from the page cache", harness.Kafka,
+			harness.Options{KafkaJVM: kafkaJVM, KafkaProperties: kafkaServer},
+		},
+		{
+			"kafka-flush", "Apache Kafka with `log.flush.interval.messages=1`: flushes every batch", harness.Kafka,
+			harness.Options{KafkaJVM: kafkaJVM, KafkaProperties: append([]string{"log.flush.interval.messages=1"}, kafkaServer...)},
+		},
+	}
+}
+
+// Start starts the server on a folder.
+func (s Server) Start(dir string) (*harness.Broker, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, err
+	}
+	return harness.OpenWith(s.Kind, dir, s.options)
+}
+
+// Build builds Kelp once, so that no turn has to; it gives the revision of the tree.
+func Build(dir string) (revision string, err error) {
+	_, file, _, _ := runtime.Caller(0)
+	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	if os.Getenv("KELP_E2E_BINARY") != "" {
+		return "the binary of KELP_E2E_BINARY", nil
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "kelp")
+	cmd := exec.Command("go", "build", "-o", binary, "./cmd/kelp")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build kelp: %w\n%s", err, out)
+	}
+	if err := os.Setenv("KELP_E2E_BINARY", binary); err != nil {
+		return "", err
+	}
+	git := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12")
+	git.Dir = root
+	out, err := git.Output()
+	if err != nil {
+		return "an unknown revision", nil //nolint:nilerr // a description, not a result
+	}
+	return strings.TrimSpace(string(out)), nil
+}
