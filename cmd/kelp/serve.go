@@ -60,6 +60,9 @@ func serve(c *cobra.Command, settings config.Config) error {
 	if n.HTTP != nil {
 		ready += " http=" + n.HTTP.String()
 	}
+	if n.Pprof != nil {
+		ready += " pprof=" + n.Pprof.String()
+	}
 	fmt.Fprintf(c.OutOrStdout(), "%s data=%s\n", ready, settings.Data)
 	select {
 	case <-c.Context().Done():

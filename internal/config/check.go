@@ -42,6 +42,15 @@ func (c *Config) Check() error {
 			bad("http", "%q %v; write host:port, such as 127.0.0.1:8080, or leave it empty", c.HTTP, err)
 		}
 	}
+	if c.Pprof != "" {
+		if err := loopback(c.Pprof); err != nil {
+			bad("pprof", "%q %v; profiles show what is in memory, so write a loopback address such as 127.0.0.1:6060 and reach it by a tunnel",
+				c.Pprof, err)
+		}
+	}
+	if c.Memory < leastMemory {
+		bad("memory", "%s is too little; choose 16MiB or more", c.Memory.String())
+	}
 	if c.NodeID < 0 {
 		bad("node-id", "%d is negative; choose 0 or more", c.NodeID)
 	}
@@ -94,6 +103,21 @@ func (l *Limits) check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// leastMemory lets one batch of the default size through every stage.
+const leastMemory = 16 << 20
+
+// loopback says what is wrong with an address that only this machine may reach.
+func loopback(address string) error {
+	if err := hostPort(address, false); err != nil {
+		return err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return errors.New("is no loopback address")
+	}
+	return nil
 }
 
 // hostPort says what is wrong with an address. A reachable one has a host and a port that is not 0.

@@ -18,6 +18,8 @@ type Config struct {
 	Listen           []string
 	Advertise        string
 	HTTP             string
+	Pprof            string
+	Memory           Bytes
 	NodeID           int32
 	Durability       string
 	LogLevel         string
@@ -63,12 +65,12 @@ const (
 func Default() Config {
 	return Config{
 		Data: "./data", Listen: []string{"127.0.0.1:9092"}, HTTP: "127.0.0.1:8080", NodeID: 1,
-		Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
+		Memory: 256 << 20, Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
 		AutoCreateTopics: true,
 		Defaults:         Defaults{Partitions: 1, Kafka: map[string]string{}},
 		Limits: Limits{
 			MessageBytes: 1048588, RequestBytes: 100 << 20, FetchBytes: 55 << 20,
-			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 1 << 30,
+			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 128 << 20,
 			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000, GroupDelay: 3 * time.Second,
 			ProducerExpiration: 24 * time.Hour, RetentionCheck: 5 * time.Minute,
 		},
@@ -82,6 +84,10 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 	f.StringVar(&c.Advertise, "advertise", c.Advertise,
 		"host:port that clients are told to connect to; empty gives each client the address that it dialled")
 	f.StringVar(&c.HTTP, "http", c.HTTP, "host:port of /metrics, /healthz and /readyz; empty serves none")
+	f.StringVar(&c.Pprof, "pprof", c.Pprof, "host:port of Go's profiles under /debug/pprof/, on a loopback address; empty serves none")
+	f.Var(&c.Memory, "memory",
+		"what the process aims to stay under, such as 512MiB: "+
+			"half bounds the bytes of unanswered requests, a quarter what the log keeps in memory")
 	f.Int32Var(&c.NodeID, "node-id", c.NodeID, "number of this broker (node.id)")
 	f.StringVar(&c.Durability, "durability", c.Durability,
 		"when a record is acknowledged: fsync, once it is on stable storage; os, once it is in the page cache, as Kafka does")
@@ -100,13 +106,14 @@ func (l *Limits) bind(f *pflag.FlagSet) {
 	f.IntVar(&l.MessageBytes, "max-message-bytes", l.MessageBytes,
 		"largest batch that a topic takes unless it says otherwise (message.max.bytes)")
 	f.IntVar(&l.RequestBytes, "max-request-bytes", l.RequestBytes,
-		"largest request; a larger one closes the connection (socket.request.max.bytes)")
+		"largest request; a larger one closes the connection; lowered to half of --memory unless given (socket.request.max.bytes)")
 	f.IntVar(&l.FetchBytes, "max-fetch-bytes", l.FetchBytes, "most record bytes in one fetch response (fetch.max.bytes)")
 	f.IntVar(&l.Connections, "max-connections", l.Connections, "open connections; further ones are closed at once (max.connections)")
 	f.IntVar(&l.RequestsInFlight, "max-requests-in-flight", l.RequestsInFlight,
 		"unanswered requests of one connection; the next is read when one has been answered")
 	f.Int64Var(&l.BytesInFlight, "max-bytes-in-flight", l.BytesInFlight,
-		"bytes of all unanswered requests; further ones are read when there is room (queued.max.request.bytes)")
+		"bytes of all unanswered requests; further ones are read when there is room; "+
+			"half of --memory unless given (queued.max.request.bytes)")
 	f.DurationVar(&l.IdleTimeout, "idle-timeout", l.IdleTimeout,
 		"a connection that is silent for this long is closed (connections.max.idle.ms)")
 	f.IntVar(&l.FetchSessions, "max-fetch-sessions", l.FetchSessions,

@@ -109,3 +109,40 @@ func TestReferencePageIsCurrent(t *testing.T) {
 		t.Errorf("docs/configuration.md is not what the flags say (%v); run make docs", err)
 	}
 }
+
+func TestMemoryIsSharedOutAndSizesHaveUnits(t *testing.T) {
+	for given, want := range map[string]struct {
+		memory          Bytes
+		inFlight, frame int64
+	}{
+		"256MiB":     {256 << 20, 128 << 20, 100 << 20},
+		"64mib":      {64 << 20, 32 << 20, 32 << 20},
+		"1GB":        {1e9, 5e8, 100 << 20},
+		"1073741824": {1 << 30, 1 << 29, 100 << 20},
+	} {
+		c, err := load(t, "memory: "+given+"\n", nil)
+		if err != nil {
+			t.Fatalf("%s: %v", given, err)
+		}
+		if c.Memory != want.memory || c.Limits.BytesInFlight != want.inFlight || int64(c.Limits.RequestBytes) != want.frame {
+			t.Errorf("%s: %d, in flight %d, request %d", given, c.Memory, c.Limits.BytesInFlight, c.Limits.RequestBytes)
+		}
+	}
+	c, err := load(t, "", nil, "--memory", "64MiB", "--max-bytes-in-flight", "41943040", "--max-request-bytes", "4000000")
+	if err != nil || c.Limits.BytesInFlight != 40<<20 || c.Limits.RequestBytes != 4_000_000 {
+		t.Errorf("what was given is not kept: %+v %v", c.Limits, err)
+	}
+	for _, wrong := range []string{"", "x", "-1", "1TB2", "1MiB", "9999999999GiB"} {
+		if _, err := load(t, "memory: '"+wrong+"'\n", nil); err == nil || !strings.Contains(err.Error(), "memory") {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+	for _, wrong := range []string{"0.0.0.0:6060", ":6060", "example.org:1", "127.0.0.1"} {
+		if _, err := load(t, "", nil, "--pprof", wrong); err == nil || !strings.Contains(err.Error(), "pprof") {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+	if _, err := load(t, "", nil, "--pprof", "[::1]:0"); err != nil {
+		t.Error(err)
+	}
+}

@@ -38,7 +38,19 @@ func (c *Config) Load(f *pflag.FlagSet, path string, lookup func(string) (string
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	c.share(f)
 	return c.Check()
+}
+
+// share gives the limits that nobody chose their part of the memory.
+func (c *Config) share(f *pflag.FlagSet) {
+	half := int64(c.Memory) / 2
+	if !f.Changed("max-bytes-in-flight") {
+		c.Limits.BytesInFlight = half
+	}
+	if !f.Changed("max-request-bytes") {
+		c.Limits.RequestBytes = int(min(int64(c.Limits.RequestBytes), half))
+	}
 }
 
 // ServerFromEnv is the server that the client commands speak to unless a flag names one; empty when unset.
@@ -129,6 +141,7 @@ func setNode(flag *pflag.Flag, where string, n *yaml.Node) error {
 var wants = map[string]string{
 	"int": "a whole number", "int32": "a whole number", "int64": "a whole number", "bool": "true or false",
 	"duration": "a duration such as 500ms, 10s or 5m", "stringToString": "key=value",
+	"bytes": "a size such as 64MiB or 1GiB",
 }
 
 func set(flag *pflag.Flag, where, value string) error {

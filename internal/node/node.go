@@ -37,6 +37,7 @@ type Node struct {
 	groups *statelog.Runner[*group.Machine]
 	server *server.Server
 	http   *http.Server
+	pprof  *http.Server
 	health telemetry.Health
 	drain  time.Duration
 	wg     sync.WaitGroup
@@ -47,6 +48,7 @@ type Node struct {
 
 	Kafka []net.Addr
 	HTTP  net.Addr
+	Pprof net.Addr
 }
 
 // Start opens the store, replays the metadata and listens.
@@ -59,6 +61,7 @@ func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, er
 	if err != nil {
 		return nil, err
 	}
+	limitMemory(int64(o.Memory))
 	metrics := telemetry.Registry()
 	store, err := embedded.Open(filepath.Join(o.Data, "log"), embedded.Options{
 		Sync: o.Durability == config.DurabilityFsync, Logger: logger, Metrics: metrics,
@@ -66,7 +69,7 @@ func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, er
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{store: store, errs: make(chan error, len(o.Listen)+1), drain: o.DrainTimeout}
+	n := &Node{store: store, errs: make(chan error, len(o.Listen)+2), drain: o.DrainTimeout}
 	n.life, n.end = context.WithCancel(context.WithoutCancel(ctx))
 	p := parts{o: o, logger: logger, metrics: metrics, static: static, advertise: advertise}
 	if err := n.serve(ctx, p); err != nil {
@@ -127,7 +130,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 			}
 		})
 	}
-	return n.serveHTTP(o.HTTP, p.metrics)
+	return errors.Join(n.serveHTTP(o.HTTP, p.metrics), n.servePprof(o.Pprof))
 }
 
 // housekeep cleans topics until the node is closed.
@@ -178,8 +181,10 @@ func (n *Node) Close() error {
 		cancel()
 		n.server.Close()
 	}
-	if n.http != nil {
-		_ = n.http.Close()
+	for _, side := range []*http.Server{n.http, n.pprof} {
+		if side != nil {
+			_ = side.Close()
+		}
 	}
 	err := n.store.Close()
 	n.wg.Wait()
