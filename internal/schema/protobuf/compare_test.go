@@ -1,0 +1,94 @@
+package protobuf
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"kelp/internal/schema"
+)
+
+type compatCase struct {
+	Name    string
+	Old     string
+	New     string
+	OldRefs []reference `json:"old_refs"`
+	NewRefs []reference `json:"new_refs"`
+	Expect  map[string]struct {
+		Compatible bool
+		Types      []string
+	}
+	Changes        []string
+	ChangesForward []string `json:"changes_forward"`
+}
+
+// breaking are the differences that are no warnings, as "TYPE path", sorted.
+func breaking(reader, writer *Schema) (changes, types []string) {
+	for _, d := range reader.ReadsFrom(writer, schema.CompareOptions{}) {
+		if !d.Warning {
+			changes = append(changes, strings.TrimSpace(d.Type+" "+d.Path))
+			types = append(types, d.Type)
+		}
+	}
+	slices.Sort(changes)
+	slices.Sort(types)
+	return changes, slices.Compact(types)
+}
+
+func TestCompatibilityIsTheRegistrys(t *testing.T) {
+	for _, c := range readVectors[compatCase](t, "compat_protobuf.json") {
+		older, newer := mustParse(t, c.Old, c.OldRefs...), mustParse(t, c.New, c.NewRefs...)
+		backward, backwardTypes := breaking(newer, older)
+		forward, forwardTypes := breaking(older, newer)
+		both := slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(backwardTypes), forwardTypes...))))
+		f := func(level string, types []string) {
+			t.Helper()
+			if e := c.Expect[level]; e.Compatible != (len(types) == 0) || !slices.Equal(e.Types, types) {
+				t.Errorf("%s: %s is %v, want %v", c.Name, level, types, e)
+			}
+		}
+		f("BACKWARD", backwardTypes)
+		f("FORWARD", forwardTypes)
+		f("FULL", both)
+		if !slices.Equal(backward, c.Changes) {
+			t.Errorf("%s: changes %v, want %v", c.Name, backward, c.Changes)
+		}
+		if !slices.Equal(forward, c.ChangesForward) {
+			t.Errorf("%s: forward changes %v, want %v", c.Name, forward, c.ChangesForward)
+		}
+	}
+}
+
+type historyCase struct {
+	Name    string
+	History []string
+	New     string
+	Expect  map[string]bool
+}
+
+func TestHistoriesAreTheRegistrys(t *testing.T) {
+	for _, c := range readVectors[historyCase](t, "compat_transitive.json") {
+		newer := mustParse(t, c.New)
+		got := map[string]bool{"NONE": true}
+		for _, l := range []string{"", "_TRANSITIVE"} {
+			older := c.History
+			if l == "" {
+				older = older[len(older)-1:]
+			}
+			b, f := true, true
+			for _, text := range older {
+				o := mustParse(t, text)
+				changes, _ := breaking(newer, o)
+				b = b && len(changes) == 0
+				changes, _ = breaking(o, newer)
+				f = f && len(changes) == 0
+			}
+			got["BACKWARD"+l], got["FORWARD"+l], got["FULL"+l] = b, f, b && f
+		}
+		for level, want := range c.Expect {
+			if have, ok := got[level]; !ok || have != want {
+				t.Errorf("%s: %s is %v, want %v", c.Name, level, have, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package protobuf
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"kelp/internal/schema"
+)
+
+// Format is Protobuf: .proto texts and base64 FileDescriptorProtos.
+type Format struct{}
+
+// Type is PROTOBUF.
+func (Format) Type() schema.Type { return schema.Protobuf }
+
+// Parse checks a schema: its text, the texts it refers to, and that they link.
+func (Format) Parse(source schema.Source) (schema.Schema, error) {
+	s, err := parse(source)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Schema is a parsed Protobuf schema.
+type Schema struct {
+	tree  *file
+	types *table
+	desc  protoreflect.FileDescriptor
+	files map[string]*file // of the dependencies, by import path
+
+	canonical, normalized string
+}
+
+// maxTextBytes bounds a schema with all of its dependencies.
+const maxTextBytes = 8 * schema.MaxTextBytes
+
+func parse(source schema.Source) (*Schema, error) {
+	if len(source.Dependencies) > schema.MaxDependencies {
+		return nil, fmt.Errorf("%w: more than %d references", schema.ErrInvalid, schema.MaxDependencies)
+	}
+	size := len(source.Text)
+	for _, d := range source.Dependencies {
+		if size += len(d.Text); size > maxTextBytes {
+			return nil, fmt.Errorf("%w: the schema and its references have more than %d bytes", schema.ErrInvalid, maxTextBytes)
+		}
+	}
+	s := &Schema{types: newTable(), files: make(map[string]*file, len(source.Dependencies))}
+	var err error
+	if s.tree, err = parseAny(source.Text); err != nil {
+		return nil, err
+	}
+	for _, d := range source.Dependencies {
+		f, err := parseAny(d.Text)
+		if err != nil {
+			return nil, fmt.Errorf("reference %q: %w", shorten(d.Name), err)
+		}
+		s.files[d.Name] = f
+	}
+	if err := s.link(source.Dependencies); err != nil {
+		return nil, err
+	}
+	if len(s.tree.types) == 0 && s.effective() == s.tree {
+		return nil, fmt.Errorf("%w: the schema has no message and no enum", schema.ErrInvalid)
+	}
+	s.canonical = canonicalText(s.tree)
+	s.normalized, err = guarded(func() string { return normalizedText(s.tree, s.types) })
+	return s, err
+}
+
+// parseAny takes a text or, if it is none, a descriptor in base64. The error is that of the text.
+func parseAny(text string) (*file, error) {
+	f, err := parseText(text)
+	if err == nil {
+		return f, nil
+	}
+	if len(text) <= schema.MaxTextBytes {
+		if f, err := parseBase64(text); err == nil {
+			return f, nil
+		}
+	}
+	return nil, err
+}
+
+// guarded turns a name that does not resolve into an error.
+func guarded(f func() string) (text string, err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case syntaxError:
+			err = p.err
+		default:
+			panic(p)
+		}
+	}()
+	return f(), nil
+}
+
+// link fills the table of names and builds the descriptors. Dependencies come in order; one that
+// does not link is left out, as the registry does with what nobody uses.
+func (s *Schema) link(dependencies []schema.Dependency) error {
+	trees := make(map[string]*file, len(s.files))
+	for path, f := range builtins().trees {
+		trees[path] = f
+	}
+	seen := map[string]bool{}
+	addImports(s.types, s.tree, trees, seen)
+	for _, d := range dependencies {
+		addImports(s.types, s.files[d.Name], trees, seen)
+		s.types.add(d.Name, s.files[d.Name])
+	}
+	s.types.add("", s.tree)
+	l := newLinker(s.types)
+	for _, d := range dependencies {
+		if _, err := l.link(d.Name, s.files[d.Name]); err != nil {
+			return fmt.Errorf("reference %q: %w", shorten(d.Name), err)
+		}
+	}
+	var err error
+	s.desc, err = l.link(defaultPath, s.tree)
+	return err
+}
+
+// Type is PROTOBUF.
+func (s *Schema) Type() schema.Type { return schema.Protobuf }
+
+// Canonical is the registry's text: comments gone, declarations by kind.
+func (s *Schema) Canonical() string { return s.canonical }
+
+// Normalized is the canonical text with sorted fields and options and full names.
+func (s *Schema) Normalized() string { return s.normalized }
+
+// View knows "serialized" (a FileDescriptorProto in base64) and "ignore_extensions".
+func (s *Schema) View(name string) (string, error) {
+	switch strings.ToLower(name) {
+	case "serialized":
+		raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(protodesc.ToFileDescriptorProto(s.desc))
+		if err != nil {
+			return "", err
+		}
+		return base64.StdEncoding.EncodeToString(raw), nil
+	case "ignore_extensions":
+		return bareText(s.tree), nil
+	}
+	return s.canonical, nil
+}
+
+// Name is the full name of the first message, or of the first enum if there is none.
+func (s *Schema) Name() string {
+	f := s.effective()
+	name := ""
+	for _, t := range f.types {
+		if t.message != nil {
+			name = t.name()
+			break
+		}
+		if name == "" {
+			name = t.name()
+		}
+	}
+	return qualifiedName(f.pkg, name)
+}
+
+func qualifiedName(pkg, name string) string {
+	if pkg == "" {
+		return name
+	}
+	return pkg + "." + name
+}
+
+// effective is the tree whose messages the schema is about: its own, unless it is an empty file
+// around a single public import.
+func (s *Schema) effective() *file {
+	f := s.tree
+	if len(f.types)+len(f.imports)+len(f.services)+len(f.extends) > 0 || len(f.public) != 1 {
+		return f
+	}
+	leaf := s.files[f.public[0]]
+	if leaf == nil {
+		leaf = builtins().trees[f.public[0]]
+	}
+	if leaf == nil || len(leaf.types) == 0 {
+		return f
+	}
+	return leaf
+}
