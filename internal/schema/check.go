@@ -134,7 +134,7 @@ func messagesOf(findings []Finding, l Level, next, older Compared) []string {
 // Sentence is the registry's text for a finding.
 func (f Finding) Sentence(t Type) string {
 	text := f.Message
-	if !strings.HasPrefix(text, "{errorType:") {
+	if f.Type != "" && !strings.HasPrefix(text, "{errorType:") {
 		text = wrapped(t, f.Difference)
 	}
 	reader, writer := "new", "old"

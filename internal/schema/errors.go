@@ -52,8 +52,8 @@ func CodeOf(err error) int {
 	return 0
 }
 
-// NotFound says whether an error means that there is no such subject, version or schema.
-func NotFound(err error) bool { return CodeOf(err)/100 == 404 }
+// IsNotFound says whether an error means that there is no such subject, version or schema.
+func IsNotFound(err error) bool { return CodeOf(err)/100 == 404 }
 
 // SubjectNotFound and the other constructors word their refusals as Confluent's registry does,
 // because clients and people look for these words.

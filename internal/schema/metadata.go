@@ -185,8 +185,8 @@ func (s *RuleSet) HasType(kind string) bool {
 	return false
 }
 
-// mergeRules lays one set over the other: a rule replaces that of the same name.
-func mergeRules(under, over *RuleSet) *RuleSet {
+// MergeRules lays one set over the other: a rule replaces that of the same name.
+func MergeRules(under, over *RuleSet) *RuleSet {
 	if under == nil || over == nil {
 		if over == nil {
 			return under

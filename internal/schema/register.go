@@ -130,7 +130,7 @@ func (s *Snapshot) fillMetadata(d *Draft, previous *Version, number bool) {
 	}
 	c := s.Config
 	metadata = mergeMetadata(mergeMetadata(c.DefaultMetadata, metadata), c.OverrideMetadata)
-	rules = mergeRules(mergeRules(c.DefaultRuleSet, rules), c.OverrideRuleSet)
+	rules = MergeRules(MergeRules(c.DefaultRuleSet, rules), c.OverrideRuleSet)
 	if _, numbered := metadata.property(versionProperty); number && (d.Version != 0 || numbered) {
 		metadata = metadata.withVersion(s.next())
 	}

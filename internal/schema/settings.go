@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -154,7 +155,7 @@ func (u ConfigUpdate) Apply(old Config) (Config, error) {
 		clearMember(&old, name)
 	}
 	if err := json.Unmarshal(changed, &old); err != nil {
-		return old, err
+		return old, refuse(http.StatusBadRequest, "the config cannot be read: %v", err)
 	}
 	if old.CompatibilityLevel != "" && old.CompatibilityLevel != level {
 		if old.CompatibilityLevel, err = ParseLevel(string(old.CompatibilityLevel)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"sync"
 
 	"kelp/internal/schema"
@@ -30,7 +31,8 @@ func (r *Registry) parse(ctx context.Context, t schema.Type, source schema.Sourc
 		return err
 	})
 	if errors.Is(err, schema.ErrInvalid) {
-		return nil, schema.InvalidSchema("Invalid schema of type %s, details: %v", t, err)
+		words := strings.TrimPrefix(err.Error(), schema.ErrInvalid.Error()+": ")
+		return nil, schema.InvalidSchema("Invalid schema of type %s, details: %s", t, words)
 	}
 	if err != nil {
 		return nil, err

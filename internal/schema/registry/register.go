@@ -231,12 +231,9 @@ func (r *Registry) compare(ctx context.Context, config schema.Config, c draft, v
 		if n := len(versions); n > 1 && !config.CompatibilityLevel.Transitive() && config.CompatibilityGroup == "" {
 			versions = versions[n-1:]
 		}
-		for _, v := range versions {
-			parsed, err := r.parseVersion(ctx, v)
-			if err != nil {
-				return schema.Verdict{}, err
-			}
-			older = append(older, schema.Compared{Number: v.Number, Schema: parsed, Metadata: v.Metadata})
+		var err error
+		if older, err = r.compared(ctx, versions); err != nil {
+			return schema.Verdict{}, err
 		}
 	}
 	var verdict schema.Verdict
@@ -245,6 +242,18 @@ func (r *Registry) compare(ctx context.Context, config schema.Config, c draft, v
 		return nil
 	})
 	return verdict, err
+}
+
+func (r *Registry) compared(ctx context.Context, versions []*schema.Version) ([]schema.Compared, error) {
+	var all []schema.Compared
+	for _, v := range versions {
+		parsed, err := r.parseVersion(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, schema.Compared{Number: v.Number, Schema: parsed, Metadata: v.Metadata})
+	}
+	return all, nil
 }
 
 // Lookup finds the version of a subject that a draft is, not counting deleted ones.
@@ -294,16 +303,26 @@ func (r *Registry) lookup(ctx context.Context, s *schema.Snapshot, d schema.Draf
 // Check compares a draft with one version of a subject, or, when number is zero, with all that its
 // level names.
 func (r *Registry) Check(ctx context.Context, subject string, number int32, d schema.Draft) (schema.Verdict, error) {
-	return r.CheckNormalized(ctx, subject, number, d, false)
+	v, _, err := r.CheckPlanned(ctx, subject, number, d, CheckOptions{})
+	return v, err
 }
 
-// CheckNormalized is Check with the draft's normalised text.
-func (r *Registry) CheckNormalized(ctx context.Context, subject string, number int32, d schema.Draft, normalize bool,
-) (schema.Verdict, error) {
+// maxPlanned is how many of the newest versions a migration plan looks at.
+const maxPlanned = 50
+
+// CheckOptions say more about a comparison.
+type CheckOptions struct {
+	Normalize bool // bring the draft into its normal form first
+	Plan      bool // say how the change can be carried out, when all versions are compared
+}
+
+// CheckPlanned is Check that also plans how the change can be carried out.
+func (r *Registry) CheckPlanned(ctx context.Context, subject string, number int32, d schema.Draft, o CheckOptions,
+) (schema.Verdict, *schema.Migration, error) {
 	subject = schema.Normal(subject)
 	s, err := see(ctx, r, func(m *schema.Machine) schema.Snapshot { return m.Snapshot(subject) })
 	if err != nil {
-		return schema.Verdict{}, err
+		return schema.Verdict{}, nil, err
 	}
 	versions := s.Active()
 	if number != 0 {
@@ -312,15 +331,34 @@ func (r *Registry) CheckNormalized(ctx context.Context, subject string, number i
 			return !wanted
 		})
 		if len(versions) == 0 && number != schema.Latest {
-			return schema.Verdict{}, schema.VersionNotFound(number)
+			return schema.Verdict{}, nil, schema.VersionNotFound(number)
 		}
 	}
 	if strings.TrimSpace(d.Text) == "" {
-		return schema.Verdict{}, schema.InvalidSchema("Empty schema")
+		return schema.Verdict{}, nil, schema.InvalidSchema("Empty schema")
 	}
+	normalize := o.Normalize || s.Config.Normalize != nil && *s.Config.Normalize
 	c, err := r.canonical(ctx, &s, d, normalize, true)
 	if err != nil {
-		return schema.Verdict{}, err
+		return schema.Verdict{}, nil, err
 	}
-	return r.compare(ctx, s.Config, c, versions)
+	verdict, err := r.compare(ctx, s.Config, c, versions)
+	if err != nil || !o.Plan || number != 0 || len(versions) == 0 {
+		return verdict, nil, err
+	}
+	plan, err := r.plan(ctx, s.Config, c, versions[max(0, len(versions)-maxPlanned):])
+	return verdict, plan, err
+}
+
+func (r *Registry) plan(ctx context.Context, config schema.Config, c draft, versions []*schema.Version) (*schema.Migration, error) {
+	history, err := r.compared(ctx, versions)
+	if err != nil {
+		return nil, err
+	}
+	var plan schema.Migration
+	err = r.work(ctx, func() error {
+		plan = schema.PlanMigration(schema.Compared{Schema: c.parsed, Metadata: c.Metadata}, history, config.Options())
+		return nil
+	})
+	return &plan, err
 }
