@@ -41,6 +41,14 @@ func (h *records) find(ctx context.Context, name string, id [16]byte, index int3
 	return h.partitions.Get(ctx, partitionOf(known, index))
 }
 
+// nameOf is the name of a topic that was found, which from version 13 on has only an id.
+func (h *records) nameOf(t kmsg.ProduceRequestTopic) string {
+	if t.Topic != "" {
+		return t.Topic
+	}
+	return h.catalog.Image().ByID[t.TopicID].Name
+}
+
 // Produce: v0-13
 //
 // Behavior: each partition's batch is checked and takes its place in arrival order; the answer
@@ -70,7 +78,7 @@ func (h *records) produce(ctx context.Context, r *Request) Reply {
 				waiting = append(waiting, produceWait{len(resp.Topics), len(out.Partitions), appended})
 			}
 			if appended.Verify != nil {
-				ask.add(t.Topic, p.Partition, appended.Verify)
+				ask.add(h.nameOf(t), p.Partition, appended.Verify)
 			}
 			out.Partitions = append(out.Partitions, answer)
 		}

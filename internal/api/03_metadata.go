@@ -19,6 +19,7 @@ type topics struct {
 	defaultPartitions int32
 	autoCreate        bool
 	settings          []Setting
+	featuresChanged   func(context.Context)
 }
 
 // Metadata: v0-13

@@ -17,25 +17,25 @@ const (
 
 // FindCoordinator: v0-6
 //
-// Behavior: this node coordinates every group. The first who asks makes __consumer_offsets visible.
+// Behavior: this node coordinates every group and transactional id. The first who asks makes the topic of their
+// state visible.
 //
 // Version notes: v1 kinds of coordinators. v4 several keys.
-//
-// Differs from Kafka: there is no transaction coordinator yet; asked for one, it is not available.
 func (g *groups) findCoordinator(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.FindCoordinatorRequest)
+	state := cluster.ConsumerOffsets
 	switch req.CoordinatorType {
 	case coordinatorGroup:
 	case coordinatorTransaction:
-		return Failed(kerr.CoordinatorNotAvailable)
+		state = cluster.TransactionState
 	default:
 		return Failed(refuse(kerr.InvalidRequest, "there is no coordinator of type %d", req.CoordinatorType))
 	}
-	if _, shown := g.catalog.Image().ByID[cluster.ConsumerOffsets.ID]; shown {
+	if _, shown := g.catalog.Image().ByID[state.ID]; shown {
 		return Now(g.coordinators(r, req))
 	}
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
-		if err := g.catalog.Show(ctx, cluster.ConsumerOffsets); err != nil {
+		if err := g.catalog.Show(ctx, state); err != nil {
 			return nil, err
 		}
 		return g.coordinators(r, req), nil

@@ -7,17 +7,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
 )
 
 type versions struct {
-	table     []Entry
-	clusterID func() string
-	nodeID    int32
+	table   []Entry
+	catalog *cluster.Catalog
+	nodeID  int32
 }
-
-// features are the levels of what is more than a key's version (KIP-584). Level 0 is the oldest behaviour:
-// groups of the classic protocol, transactions not served yet.
-var features = []kmsg.ApiVersionsResponseSupportedFeature{{Name: "group.version"}, {Name: "transaction.version"}}
 
 // softwareName is what a client may call itself and its version (KIP-511).
 var softwareName = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
@@ -41,11 +39,27 @@ func (v *versions) apiVersions(_ context.Context, r *Request) Reply {
 		resp.ApiKeys = append(resp.ApiKeys, k)
 	}
 	slices.SortFunc(resp.ApiKeys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return int(a.ApiKey) - int(b.ApiKey) })
-	resp.FinalizedFeaturesEpoch = 0
-	if req.Version >= 4 { // clients before cannot read a lowest level of 0 (KIP-1022)
-		resp.SupportedFeatures = features
-	}
+	v.features(resp, req.Version)
 	return Now(resp)
+}
+
+// features tells the levels of what is more than a key's version (KIP-584): what this broker can do,
+// and what the cluster has settled on. Level 0 is the absence of the feature.
+func (v *versions) features(resp *kmsg.ApiVersionsResponse, version int16) {
+	img := v.catalog.Image()
+	resp.FinalizedFeaturesEpoch = img.FeaturesEpoch
+	for _, f := range cluster.Features {
+		if version >= 4 { // clients before cannot read a lowest level of 0 (KIP-1022)
+			s := kmsg.NewApiVersionsResponseSupportedFeature()
+			s.Name, s.MinVersion, s.MaxVersion = f.Name, f.Min, f.Max
+			resp.SupportedFeatures = append(resp.SupportedFeatures, s)
+		}
+		if level := img.Level(f); level > 0 {
+			out := kmsg.NewApiVersionsResponseFinalizedFeature()
+			out.Name, out.MinVersionLevel, out.MaxVersionLevel = f.Name, level, level
+			resp.FinalizedFeatures = append(resp.FinalizedFeatures, out)
+		}
+	}
 }
 
 func (v *versions) check(req *kmsg.ApiVersionsRequest) error {
@@ -58,7 +72,7 @@ func (v *versions) check(req *kmsg.ApiVersionsRequest) error {
 	switch {
 	case req.ClusterID == nil || req.NodeID < 0:
 		return kerr.InvalidRequest
-	case *req.ClusterID != v.clusterID() || req.NodeID != v.nodeID:
+	case *req.ClusterID != v.catalog.Image().ClusterID || req.NodeID != v.nodeID:
 		return kerr.RebootstrapRequired
 	}
 	return nil

@@ -5,22 +5,30 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/statelog"
+	"kelp/internal/txn"
 )
 
 // InitProducerId: v0-5
 //
-// Behavior: an idempotent producer gets a fresh id with epoch 0; one that comes with an id and
-// epoch (KIP-360) gets a fresh id as well, as Kafka gives producers without a transactional id.
+// Behavior: an idempotent producer gets a fresh id with epoch 0, also one that comes with an id and
+// epoch (KIP-360). A transactional id gets its id with the next epoch, which fences whoever had it;
+// an open transaction is aborted first, and CONCURRENT_TRANSACTIONS says to ask again.
 //
-// Differs from Kafka: transactional ids are refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-// since there is no transaction coordinator.
-func (h *records) initProducerID(_ context.Context, r *Request) Reply {
+// Version notes: v3 id and epoch of a producer that goes on. v4 PRODUCER_FENCED in place of INVALID_PRODUCER_EPOCH.
+func (t *transactions) initProducerID(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.InitProducerIDRequest)
+	if (req.ProducerID == -1) != (req.ProducerEpoch == -1) {
+		return Failed(kerr.InvalidRequest)
+	}
 	if req.TransactionalID != nil {
-		return Failed(kerr.TransactionalIDAuthorizationFailed)
+		return t.submitWithID(func(m *txn.Machine, in statelog.Input, fresh int64) statelog.Effects {
+			return m.InitProducerID(in, req, fresh)
+		})
 	}
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
-		id, err := h.catalog.Next(ctx)
+		id, err := t.catalog.Next(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -36,6 +36,8 @@ func codeOf(err error) (code int16, message *string) {
 		return kerr.PolicyViolation.Code, &text
 	case errors.Is(err, cluster.ErrInvalidConfig):
 		return kerr.InvalidConfig.Code, &text
+	case errors.Is(err, cluster.ErrFeature), errors.Is(err, cluster.ErrFeatureLevel), errors.Is(err, cluster.ErrFeatureUpgrade):
+		return kerr.InvalidUpdateVersion.Code, &text
 	case errors.Is(err, storage.ErrFenced), errors.Is(err, storage.ErrClosed):
 		return kerr.NotLeaderForPartition.Code, &text
 	case errors.Is(err, storage.ErrOutOfRange):

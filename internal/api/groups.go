@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"errors"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kelp/internal/cluster"
@@ -33,10 +31,7 @@ func (g *groups) submit(step func(*group.Machine, statelog.Input) statelog.Effec
 func (g *groups) submitThen(step func(*group.Machine, statelog.Input) statelog.Effects, then func(kmsg.Response) kmsg.Response) Reply {
 	answer := g.coordinator.Submit(step)
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
-		resp, err := answer.Wait(ctx)
-		if errors.Is(err, statelog.ErrMoved) || errors.Is(err, statelog.ErrClosed) {
-			return nil, kerr.NotCoordinator
-		}
+		resp, err := waitFor(ctx, answer)
 		if err != nil {
 			return nil, err
 		}

@@ -31,6 +31,9 @@ type Options struct {
 	MaxFetchBytes int
 	// MaxFetchSessions bounds the fetch sessions that are remembered.
 	MaxFetchSessions int
+	Transactions     TransactionCoordinator
+	// FeaturesChanged is called after a finalized level may have changed.
+	FeaturesChanged func(context.Context)
 	// Verifier answers for transactions; nil refuses them.
 	Verifier Verifier
 	// Draining is closed when nothing new comes: fetches that wait are answered with what there is.
@@ -53,9 +56,13 @@ func New(o Options) []Entry {
 	}
 	t := &topics{
 		catalog: o.Catalog, dropped: o.Dropped, advertise: o.Advertise, nodeID: o.NodeID,
-		defaultPartitions: o.DefaultPartitions, autoCreate: o.AutoCreate, settings: o.Settings,
+		defaultPartitions: o.DefaultPartitions, autoCreate: o.AutoCreate, settings: o.Settings, featuresChanged: o.FeaturesChanged,
 	}
 	g := &groups{coordinator: o.Groups, catalog: o.Catalog, advertise: o.Advertise, nodeID: o.NodeID}
+	x := &transactions{
+		coordinator: o.Transactions, groups: o.Groups, catalog: o.Catalog,
+		markers: Markers{Catalog: o.Catalog, Partitions: o.Partitions, Groups: o.Groups},
+	}
 	table := []Entry{
 		{Key: kmsg.Produce, Min: 0, Max: 13, Handle: r.produce, Refuse: refuseProduce},
 		{Key: kmsg.Fetch, Min: 0, Max: 18, Handle: r.fetch, Refuse: refuseFetch},
@@ -75,7 +82,15 @@ func New(o Options) []Entry {
 		{Key: kmsg.CreateTopics, Min: 0, Max: 7, Handle: t.createTopics, Refuse: refuseCreateTopics},
 		{Key: kmsg.DeleteTopics, Min: 0, Max: 6, Handle: t.deleteTopics, Refuse: refuseDeleteTopics},
 		{Key: kmsg.DeleteRecords, Min: 0, Max: 2, Handle: r.deleteRecords, Refuse: refuseDeleteRecords},
-		{Key: kmsg.InitProducerID, Min: 0, Max: 5, Handle: r.initProducerID, Refuse: refuseInitProducerID},
+		{Key: kmsg.InitProducerID, Min: 0, Max: 5, Handle: x.initProducerID, Refuse: refuseInitProducerID},
+		{Key: kmsg.AddPartitionsToTxn, Min: 0, Max: 5, Handle: x.addPartitionsToTxn, Refuse: refuseAddPartitionsToTxn},
+		{Key: kmsg.AddOffsetsToTxn, Min: 0, Max: 4, Handle: x.addOffsetsToTxn, Refuse: refuseAddOffsetsToTxn},
+		{Key: kmsg.EndTxn, Min: 0, Max: 5, Handle: x.endTxn, Refuse: refuseEndTxn},
+		{Key: kmsg.WriteTxnMarkers, Min: 1, Max: 2, Handle: x.writeTxnMarkers, Refuse: refuseWriteTxnMarkers},
+		{Key: kmsg.TxnOffsetCommit, Min: 0, Max: 5, Handle: x.txnOffsetCommit, Refuse: refuseTxnOffsetCommit},
+		{Key: kmsg.UpdateFeatures, Min: 0, Max: 2, Handle: t.updateFeatures, Refuse: refuseUpdateFeatures},
+		{Key: kmsg.DescribeTransactions, Min: 0, Max: 0, Handle: x.describeTransactions, Refuse: refuseDescribeTransactions},
+		{Key: kmsg.ListTransactions, Min: 0, Max: 2, Handle: x.listTransactions, Refuse: refuseListTransactions},
 		{Key: kmsg.DescribeConfigs, Min: 0, Max: 4, Handle: t.describeConfigs, Refuse: refuseDescribeConfigs},
 		{Key: kmsg.AlterConfigs, Min: 0, Max: 2, Handle: t.alterConfigs, Refuse: refuseAlterConfigs},
 		{Key: kmsg.DescribeLogDirs, Min: 0, Max: 5, Handle: r.describeLogDirs, Refuse: refuseDescribeLogDirs},
@@ -91,7 +106,7 @@ func New(o Options) []Entry {
 		{Key: kmsg.DescribeTopicPartitions, Min: 0, Max: 0, Handle: t.describeTopicPartitions, Refuse: refuseDescribeTopicPartitions},
 		{Key: kmsg.OffsetForLeaderEpoch, Min: 0, Max: 4, Handle: r.offsetForLeaderEpoch, Refuse: refuseOffsetForLeaderEpoch},
 	}
-	v := &versions{clusterID: func() string { return o.Catalog.Image().ClusterID }, nodeID: o.NodeID}
+	v := &versions{catalog: o.Catalog, nodeID: o.NodeID}
 	table = append(table, Entry{Key: kmsg.ApiVersions, Min: 0, Max: 5, Handle: v.apiVersions, Refuse: refuseApiVersions})
 	v.table = table
 	return table

@@ -46,19 +46,22 @@ type Image struct {
 	ClusterID      string
 	ByName         map[string]Topic
 	ByID           map[[16]byte]Topic
-	DefaultConfigs Configs // set for all brokers
-	BrokerConfigs  Configs // set for this broker
-	static         Configs // given at start
+	DefaultConfigs Configs          // set for all brokers
+	BrokerConfigs  Configs          // set for this broker
+	static         Configs          // given at start
+	levels         map[string]int16 // finalized features, where somebody chose
+	FeaturesEpoch  int64            // counts their changes
 }
 
 // record is one metadata record: JSON with one of the fields set. Version 1.
 type record struct {
-	Version     int       `json:"v"`
-	ClusterID   string    `json:"clusterId,omitempty"`
-	Topic       *topicRec `json:"topic,omitempty"`
-	DeleteTopic []byte    `json:"deleteTopic,omitempty"` // topic id
-	ProducerIDs int64     `json:"producerIds,omitempty"` // first id not reserved
-	Configs     *confRec  `json:"brokerConfigs,omitempty"`
+	Version     int         `json:"v"`
+	ClusterID   string      `json:"clusterId,omitempty"`
+	Topic       *topicRec   `json:"topic,omitempty"`
+	DeleteTopic []byte      `json:"deleteTopic,omitempty"` // topic id
+	ProducerIDs int64       `json:"producerIds,omitempty"` // first id not reserved
+	Configs     *confRec    `json:"brokerConfigs,omitempty"`
+	Feature     *featureRec `json:"feature,omitempty"`
 }
 
 // topicRec is a topic as it is from now on: new, grown or configured anew.
@@ -165,6 +168,8 @@ func (c *Catalog) apply(img *Image, r record) {
 		delete(img.ByID, id)
 	case r.ProducerIDs != 0:
 		c.reserved = r.ProducerIDs
+	case r.Feature != nil:
+		img.finalize(*r.Feature)
 	case r.Configs != nil:
 		if r.Configs.AllBrokers {
 			img.DefaultConfigs = r.Configs.Configs

@@ -96,7 +96,12 @@ func (l *Limits) check() error {
 		key   string
 		value time.Duration
 	}{
-		{"idle-timeout", l.IdleTimeout}, {"producer-id-expiration", l.ProducerExpiration}, {"retention-check-interval", l.RetentionCheck},
+		{"idle-timeout", l.IdleTimeout},
+		{"producer-id-expiration", l.ProducerExpiration},
+		{"retention-check-interval", l.RetentionCheck},
+		{"transaction-max-timeout", l.TransactionMaxTimeout},
+		{"transaction-abort-check-interval", l.TransactionAbortCheck},
+		{"transactional-id-expiration", l.TransactionalIDExpiration},
 	} {
 		if d.value <= 0 {
 			errs = append(errs, fmt.Errorf("%s: %s is too short; choose more than 0s", d.key, d.value))

@@ -51,6 +51,10 @@ type Limits struct {
 	GroupDelay         time.Duration
 	ProducerExpiration time.Duration
 	RetentionCheck     time.Duration
+
+	TransactionMaxTimeout     time.Duration
+	TransactionAbortCheck     time.Duration
+	TransactionalIDExpiration time.Duration
 }
 
 // The values of the settings that are words.
@@ -73,6 +77,8 @@ func Default() Config {
 			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 128 << 20,
 			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000, GroupDelay: 3 * time.Second,
 			ProducerExpiration: 24 * time.Hour, RetentionCheck: 5 * time.Minute,
+			TransactionMaxTimeout: 15 * time.Minute, TransactionAbortCheck: 10 * time.Second,
+			TransactionalIDExpiration: 7 * 24 * time.Hour,
 		},
 	}
 }
@@ -125,4 +131,10 @@ func (l *Limits) bind(f *pflag.FlagSet) {
 		"how long the sequence of a silent idempotent producer is remembered (producer.id.expiration.ms)")
 	f.DurationVar(&l.RetentionCheck, "retention-check-interval", l.RetentionCheck,
 		"how often old records are looked for (log.retention.check.interval.ms)")
+	f.DurationVar(&l.TransactionMaxTimeout, "transaction-max-timeout", l.TransactionMaxTimeout,
+		"longest time that a producer may ask for to keep a transaction open (transaction.max.timeout.ms)")
+	f.DurationVar(&l.TransactionAbortCheck, "transaction-abort-check-interval", l.TransactionAbortCheck,
+		"how often transactions that are open for too long are aborted (transaction.abort.timed.out.transaction.cleanup.interval.ms)")
+	f.DurationVar(&l.TransactionalIDExpiration, "transactional-id-expiration", l.TransactionalIDExpiration,
+		"how long a transactional id without a transaction is remembered (transactional.id.expiration.ms)")
 }

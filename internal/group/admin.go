@@ -19,7 +19,7 @@ func (m *Machine) phaseOf(id string) (p phase, known bool) {
 	if g := m.groups[id]; g != nil {
 		return g.phase, true
 	}
-	return empty, m.offsets[id] != nil
+	return empty, m.offsets[id] != nil || len(m.pendingOf(id)) > 0
 }
 
 // ListGroups lists groups by state and type; no filter lists all.
@@ -114,7 +114,11 @@ func (m *Machine) DeleteGroups(in statelog.Input, req *kmsg.DeleteGroupsRequest)
 		case p != empty:
 			out.ErrorCode, out.ErrorMessage = kerr.NonEmptyGroup.Code, kmsg.StringPtr(fmt.Sprintf("Group %s is %s.", id, p))
 		default:
+			doomed := m.pendingOf(id)
 			for at := range m.offsets[id] {
+				doomed[at] = true
+			}
+			for at := range doomed {
 				e.Records = append(e.Records, forgetOffset(id, at))
 			}
 			if g := m.groups[id]; g != nil {

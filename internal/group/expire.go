@@ -17,9 +17,9 @@ func (m *Machine) expire(e *statelog.Effects, in statelog.Input) {
 	for id, offsets := range m.offsets {
 		g := m.groups[id]
 		subscribed := g.subscribed()
-		left := len(offsets)
+		left, pending := len(offsets), m.pendingOf(id)
 		for p, o := range offsets {
-			if m.expired(in, g, subscribed, p, o) {
+			if !pending[p] && m.expired(in, g, subscribed, p, o) {
 				e.Records = append(e.Records, forgetOffset(id, p))
 				left--
 			}

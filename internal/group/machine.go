@@ -49,12 +49,19 @@ type Machine struct {
 	groups  map[string]*group                // with the soft state
 	saved   map[string]groupRecord           // what the records say
 	offsets map[string]map[partition]*offset // by group
+
+	txns       map[int64]*openTxn // by producer id
+	applied    uint64             // records of offsets so far: which of two is the newer one
+	markers    uint64             // markers so far
+	ended      map[int64]uint64   // by producer id, the number of its newest marker
+	endedFloor uint64             // guards from before are too old to tell
 }
 
 // New makes an empty machine.
 func New(o Options) *Machine {
 	return &Machine{
 		o: o, groups: map[string]*group{}, saved: map[string]groupRecord{}, offsets: map[string]map[partition]*offset{},
+		txns: map[int64]*openTxn{}, ended: map[int64]uint64{},
 	}
 }
 
@@ -156,6 +163,9 @@ func (m *Machine) Records() iter.Seq[statelog.Record] {
 				return
 			}
 		}
+		if !m.pendingRecords(true, yield) {
+			return
+		}
 		for id, offsets := range m.offsets {
 			for p, o := range offsets {
 				if !yield(o.record(id, p)) {
@@ -163,6 +173,7 @@ func (m *Machine) Records() iter.Seq[statelog.Record] {
 				}
 			}
 		}
+		m.pendingRecords(false, yield)
 	}
 }
 

@@ -87,7 +87,7 @@ func (m *Machine) OffsetFetch(in statelog.Input, req *kmsg.OffsetFetchRequest) s
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if req.Version >= 8 {
 		for _, g := range req.Groups {
-			resp.Groups = append(resp.Groups, m.fetchGroup(g))
+			resp.Groups = append(resp.Groups, m.fetchGroup(g, req.RequireStable))
 		}
 		reply(&e, in.Ticket, resp)
 		return e
@@ -102,12 +102,13 @@ func (m *Machine) OffsetFetch(in statelog.Input, req *kmsg.OffsetFetchRequest) s
 		asked.Topic, asked.Partitions = t.Topic, t.Partitions
 		one.Topics = append(one.Topics, asked)
 	}
-	for _, t := range m.fetchGroup(one).Topics {
+	for _, t := range m.fetchGroup(one, req.RequireStable).Topics {
 		out := kmsg.NewOffsetFetchResponseTopic()
 		out.Topic = t.Topic
 		for _, p := range t.Partitions {
 			answer := kmsg.NewOffsetFetchResponseTopicPartition()
 			answer.Partition, answer.Offset, answer.LeaderEpoch, answer.Metadata = p.Partition, p.Offset, p.LeaderEpoch, p.Metadata
+			answer.ErrorCode = p.ErrorCode
 			out.Partitions = append(out.Partitions, answer)
 		}
 		resp.Topics = append(resp.Topics, out)
@@ -116,7 +117,13 @@ func (m *Machine) OffsetFetch(in statelog.Input, req *kmsg.OffsetFetchRequest) s
 	return e
 }
 
-func (m *Machine) fetchGroup(asked kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+// fetchGroup gives the offsets of a group. With stable, one that an open transaction may change is
+// not given: the caller asks again (KIP-447).
+func (m *Machine) fetchGroup(asked kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
+	var pending map[partition]bool
+	if stable {
+		pending = m.pendingOf(asked.Group)
+	}
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = asked.Group
 	topics := asked.Topics
@@ -129,7 +136,9 @@ func (m *Machine) fetchGroup(asked kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 		for _, index := range t.Partitions {
 			p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = index, -1, -1, kmsg.StringPtr("")
-			if o := m.offsets[asked.Group][partition{t.Topic, index}]; o != nil {
+			if pending[partition{t.Topic, index}] {
+				p.ErrorCode = kerr.UnstableOffsetCommit.Code
+			} else if o := m.offsets[asked.Group][partition{t.Topic, index}]; o != nil {
 				p.Offset, p.LeaderEpoch, p.Metadata = o.at, o.leaderEpoch, kmsg.StringPtr(o.metadata)
 			}
 			to.Partitions = append(to.Partitions, p)

@@ -30,6 +30,7 @@ type offset struct {
 	metadata    string
 	committedMs int64
 	expireMs    int64 // asked for by an old client; -1: the coordinator's retention
+	order       uint64
 }
 
 // groupRecord is what a group's record says.
@@ -115,6 +116,10 @@ func (r groupRecord) group(id string) *group {
 
 // Apply implements statelog.Machine.
 func (m *Machine) Apply(r statelog.Record) error {
+	if r.Transaction != nil && r.Transaction.Ended != nil {
+		m.applyMarker(r.Transaction)
+		return nil
+	}
 	b := kbin.Reader{Src: r.Key}
 	switch version := b.Int16(); version {
 	case 0, offsetKeyVersion:
@@ -133,6 +138,7 @@ func (m *Machine) applyOffset(r statelog.Record) error {
 	}
 	p := partition{key.Topic, key.Partition}
 	if r.Value == nil {
+		m.forgetPending(key.Group, p)
 		delete(m.offsets[key.Group], p)
 		if len(m.offsets[key.Group]) == 0 {
 			delete(m.offsets, key.Group)
@@ -143,18 +149,27 @@ func (m *Machine) applyOffset(r statelog.Record) error {
 	if err := value.ReadFrom(r.Value); err != nil {
 		return fmt.Errorf("offset value: %w", err)
 	}
-	o := &offset{value.Offset, -1, value.Metadata, value.CommitTimestamp, -1}
+	m.applied++
+	o := &offset{value.Offset, -1, value.Metadata, value.CommitTimestamp, -1, m.applied}
 	if value.Version >= 3 {
 		o.leaderEpoch = value.LeaderEpoch
 	}
 	if value.Version == offsetExpirationVersion {
 		o.expireMs = value.ExpireTimestamp
 	}
-	if m.offsets[key.Group] == nil {
-		m.offsets[key.Group] = map[partition]*offset{}
+	if r.Transaction != nil {
+		m.applyPending(r.Transaction, key.Group, p, o)
+		return nil
 	}
-	m.offsets[key.Group][p] = o
+	m.putOffset(key.Group, p, o)
 	return nil
+}
+
+func (m *Machine) putOffset(group string, p partition, o *offset) {
+	if m.offsets[group] == nil {
+		m.offsets[group] = map[partition]*offset{}
+	}
+	m.offsets[group][p] = o
 }
 
 func (m *Machine) applyGroup(r statelog.Record) error {

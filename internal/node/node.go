@@ -35,6 +35,7 @@ var listener net.ListenConfig
 type Node struct {
 	store  *embedded.Store
 	groups *statelog.Runner[*group.Machine]
+	txns   *transactions
 	server *server.Server
 	http   *http.Server
 	pprof  *http.Server
@@ -108,11 +109,15 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 	if err := n.openGroups(ctx, p, metadata, set); err != nil {
 		return err
 	}
+	if err := n.openTransactions(ctx, p, metadata, set); err != nil {
+		return err
+	}
 	table := api.New(api.Options{
 		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: n.dropped(keep), Advertise: p.advertise, NodeID: o.NodeID,
 		DefaultPartitions: o.Defaults.Partitions, AutoCreate: o.AutoCreateTopics, Settings: settings(o),
 		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: o.Limits.FetchBytes,
 		MaxFetchSessions: o.Limits.FetchSessions, Draining: n.life.Done(),
+		Transactions: n.txns, Verifier: api.NewVerifier(n.txns), FeaturesChanged: n.txns.featuresChanged(metadata),
 	})
 	n.server = server.New(server.Options{Logger: logger, Table: table, Metrics: p.metrics, Limits: server.Limits{
 		FrameBytes: o.Limits.RequestBytes, Connections: o.Limits.Connections, InFlight: o.Limits.RequestsInFlight,
@@ -172,6 +177,9 @@ func (n *Node) Failed() <-chan error { return n.errs }
 func (n *Node) Close() error {
 	n.health.SetReady(false)
 	n.end() // fetches that wait are answered with what there is
+	if n.txns != nil {
+		n.txns.Close()
+	}
 	if n.groups != nil {
 		n.groups.Close() // members that wait are sent to look for the coordinator again
 	}

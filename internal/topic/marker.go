@@ -45,8 +45,11 @@ func (p *Partition) WriteMarker(m Marker) (Appended, error) {
 	}
 	base := p.next
 	p.rememberMarker(h, marker, nowMs)
-	// A verification under way was asked about the transaction that ends here.
-	p.drop(m.ProducerID, reject(kerr.InvalidTxnState, "the transaction ended before the batch was part of it"))
+	// A verification under way was asked about the transaction that ends here, unless it has the epoch that only
+	// the next one has (KIP-890): that one may come before this marker and wait for it.
+	if v := p.verifying[m.ProducerID]; v != nil && (v.epoch < m.ProducerEpoch || m.TransactionVersion < epochBump) {
+		p.drop(m.ProducerID, reject(kerr.InvalidTxnState, "the transaction ended before the batch was part of it"))
+	}
 	p.next++
 	pending := p.log.Append(storage.Batch{Base: base, Count: 1, MaxTimestampMs: nowMs, Bytes: b})
 	start, _ := p.log.Bounds()

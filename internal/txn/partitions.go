@@ -136,17 +136,21 @@ func (m *Machine) Join(in statelog.Input, by Producer, partitions ...Partition) 
 	return e
 }
 
-// Verify says whether a partition belongs to the open transaction of a producer of the first
-// protocol, which must have said so before it writes there (KIP-890). The reply is an error or nothing.
-func (m *Machine) Verify(in statelog.Input, by Producer, p Partition) statelog.Effects {
+// Verify says which partitions belong to the open transaction of a producer of the first protocol,
+// which must have said so before it writes there (KIP-890). The reply is an error, or for each
+// partition true or false.
+func (m *Machine) Verify(in statelog.Input, by Producer, partitions ...Partition) statelog.Effects {
 	t, err := m.check(by)
-	if err == nil && !t.has(p) {
-		err = kerr.TransactionAbortable
-	}
 	r := statelog.Reply{To: in.Ticket}
 	if err != nil {
 		r.Err = err
+		return statelog.Effects{Replies: []statelog.Reply{r}}
 	}
+	members := make([]bool, len(partitions))
+	for i, p := range partitions {
+		members[i] = t.has(p)
+	}
+	r.Response = members
 	return statelog.Effects{Replies: []statelog.Reply{r}}
 }
 

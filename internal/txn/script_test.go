@@ -150,7 +150,7 @@ func (s *script) step(command string, in statelog.Input) (statelog.Effects, bool
 	case "join":
 		return s.m.Join(in, by, s.partitions()...), true
 	case "verify":
-		return s.m.Verify(in, by, s.partitions()[0]), true
+		return s.m.Verify(in, by, s.partitions()...), true
 	}
 	return s.later(command, in, by)
 }
@@ -302,6 +302,8 @@ func describeReply(r statelog.Reply) string {
 			return "ok"
 		}
 		return "error " + strings.TrimSuffix(strings.Fields(r.Err.Error())[0], ":")
+	case []bool:
+		return fmt.Sprint(resp)
 	case *kmsg.InitProducerIDResponse:
 		return fmt.Sprintf("%s %d/%d", code(resp.ErrorCode), resp.ProducerID, resp.ProducerEpoch)
 	case *kmsg.EndTxnResponse:
