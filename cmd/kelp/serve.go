@@ -63,6 +63,9 @@ func serve(c *cobra.Command, settings config.Config) error {
 	if n.Pprof != nil {
 		ready += " pprof=" + n.Pprof.String()
 	}
+	if n.Registry != nil {
+		ready += " registry=" + n.Registry.String()
+	}
 	fmt.Fprintf(c.OutOrStdout(), "%s data=%s\n", ready, settings.Data)
 	select {
 	case <-c.Context().Done():

@@ -41,6 +41,7 @@ func binary(t *testing.T) string {
 type server struct {
 	cmd                *exec.Cmd
 	kafka, http, ready string
+	registry           string
 	stderr             *strings.Builder
 	env                []string
 	bin                string
@@ -48,7 +49,7 @@ type server struct {
 
 func serve(t *testing.T, bin string, env []string, args ...string) *server {
 	t.Helper()
-	s := &server{bin: bin, stderr: &strings.Builder{}, cmd: exec.Command(bin, append([]string{"serve"}, args...)...)}
+	s := &server{bin: bin, stderr: &strings.Builder{}, cmd: exec.Command(bin, append([]string{"serve", "--registry", "127.0.0.1:0"}, args...)...)}
 	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
@@ -63,11 +64,11 @@ func serve(t *testing.T, bin string, env []string, args ...string) *server {
 	if err != nil {
 		t.Fatalf("no ready line: %v\n%s", err, s.stderr)
 	}
-	found := regexp.MustCompile(`kafka=(\S+) http=(\S+) data=`).FindStringSubmatch(s.ready)
+	found := regexp.MustCompile(`kafka=(\S+) http=(\S+) registry=(\S+) data=`).FindStringSubmatch(s.ready)
 	if found == nil {
 		t.Fatalf("ready line %q", s.ready)
 	}
-	s.kafka, s.http = found[1], found[2]
+	s.kafka, s.http, s.registry = found[1], found[2], found[3]
 	return s
 }
 
@@ -121,7 +122,7 @@ func TestServe(t *testing.T) {
 			t.Errorf("%q is not in:\n%s", want, out)
 		}
 	}
-	second := exec.Command(bin, "serve", "--data", data, "--listen", "127.0.0.1:0", "--http", "")
+	second := exec.Command(bin, "serve", "--data", data, "--listen", "127.0.0.1:0", "--http", "", "--registry", "")
 	if text, err := second.CombinedOutput(); err == nil || !strings.Contains(string(text), "in use by another process") {
 		t.Errorf("a second start on the folder: %v %s", err, text)
 	}

@@ -105,7 +105,7 @@ func (b *Broker) Resume() error {
 		b.cmd = exec.Command("java", append(slices.Clone(jvm), "-cp", kafkaClassPath(), "kafka.Kafka", b.properties())...)
 	} else {
 		args := []string{
-			"serve", "--data", filepath.Join(b.dir, "data"), "--listen", b.Addr, "--http", "127.0.0.1:0",
+			"serve", "--data", filepath.Join(b.dir, "data"), "--listen", b.Addr, "--http", "127.0.0.1:0", "--registry", "",
 			"--group-initial-rebalance-delay", "0s", // as Kafka is started here
 		}
 		b.cmd = exec.Command(b.binary, append(args, b.o.KelpFlags...)...)

@@ -32,7 +32,8 @@ var mayImport = map[string][]string{
 	"api":                 {"topic", "group", "txn", "cluster", "statelog", "storage", "batch", "telemetry"},
 	"server":              {"wire", "api", "telemetry"},
 	"node": {
-		"api", "batch", "cluster", "config", "group", "server", "statelog", "storage", "storage/embedded",
+		"api", "batch", "cluster", "config", "group", "schema", "schema/avro", "schema/client", "schema/jsonschema", "schema/protobuf",
+		"schema/registry", "schema/rest", "server", "statelog", "storage", "storage/embedded",
 		"storage/memory", "telemetry", "topic", "txn", "vfs", "wire",
 	},
 	"schema":            {"statelog", "schema/record"},

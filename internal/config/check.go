@@ -51,6 +51,11 @@ func (c *Config) Check() error {
 	if c.Memory < leastMemory {
 		bad("memory", "%s is too little; choose 16MiB or more", c.Memory.String())
 	}
+	if c.Registry != "" {
+		if err := hostPort(c.Registry, false); err != nil {
+			bad("registry", "%q %v; write host:port, such as 127.0.0.1:8081, or leave it empty", c.Registry, err)
+		}
+	}
 	if c.NodeID < 0 {
 		bad("node-id", "%d is negative; choose 0 or more", c.NodeID)
 	}

@@ -18,6 +18,7 @@ type Config struct {
 	Listen           []string
 	Advertise        string
 	HTTP             string
+	Registry         string
 	Pprof            string
 	Memory           Bytes
 	NodeID           int32
@@ -68,7 +69,7 @@ const (
 // Default is what a start without any setting uses.
 func Default() Config {
 	return Config{
-		Data: "./data", Listen: []string{"127.0.0.1:9092"}, HTTP: "127.0.0.1:8080", NodeID: 1,
+		Data: "./data", Listen: []string{"127.0.0.1:9092"}, HTTP: "127.0.0.1:8080", Registry: "127.0.0.1:8081", NodeID: 1,
 		Memory: 256 << 20, Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
 		AutoCreateTopics: true,
 		Defaults:         Defaults{Partitions: 1, Kafka: map[string]string{}},
@@ -90,6 +91,7 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 	f.StringVar(&c.Advertise, "advertise", c.Advertise,
 		"host:port that clients are told to connect to; empty gives each client the address that it dialled")
 	f.StringVar(&c.HTTP, "http", c.HTTP, "host:port of /metrics, /healthz and /readyz; empty serves none")
+	f.StringVar(&c.Registry, "registry", c.Registry, "host:port of the schema registry; empty serves none")
 	f.StringVar(&c.Pprof, "pprof", c.Pprof, "host:port of Go's profiles under /debug/pprof/, on a loopback address; empty serves none")
 	f.Var(&c.Memory, "memory",
 		"what the process aims to stay under, such as 512MiB: "+

@@ -33,23 +33,25 @@ var listener net.ListenConfig
 
 // Node is a running broker.
 type Node struct {
-	store  *embedded.Store
-	groups *statelog.Runner[*group.Machine]
-	txns   *transactions
-	server *server.Server
-	http   *http.Server
-	pprof  *http.Server
-	health telemetry.Health
-	drain  time.Duration
-	wg     sync.WaitGroup
-	errs   chan error
+	store   *embedded.Store
+	groups  *statelog.Runner[*group.Machine]
+	txns    *transactions
+	schemas schemas
+	server  *server.Server
+	http    *http.Server
+	pprof   *http.Server
+	health  telemetry.Health
+	drain   time.Duration
+	wg      sync.WaitGroup
+	errs    chan error
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
 
-	Kafka []net.Addr
-	HTTP  net.Addr
-	Pprof net.Addr
+	Kafka    []net.Addr
+	HTTP     net.Addr
+	Registry net.Addr
+	Pprof    net.Addr
 }
 
 // Start opens the store, replays the metadata and listens.
@@ -70,7 +72,7 @@ func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, er
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{store: store, errs: make(chan error, len(o.Listen)+2), drain: o.DrainTimeout}
+	n := &Node{store: store, errs: make(chan error, len(o.Listen)+3), drain: o.DrainTimeout}
 	n.life, n.end = context.WithCancel(context.WithoutCancel(ctx))
 	p := parts{o: o, logger: logger, metrics: metrics, static: static, advertise: advertise}
 	if err := n.serve(ctx, p); err != nil {
@@ -110,6 +112,9 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		return err
 	}
 	if err := n.openTransactions(ctx, p, metadata, set); err != nil {
+		return err
+	}
+	if err := n.openRegistry(ctx, p, metadata, set); err != nil {
 		return err
 	}
 	table := api.New(api.Options{
@@ -180,6 +185,7 @@ func (n *Node) Close() error {
 	if n.txns != nil {
 		n.txns.Close()
 	}
+	n.schemas.close(n.drain)
 	if n.groups != nil {
 		n.groups.Close() // members that wait are sent to look for the coordinator again
 	}
