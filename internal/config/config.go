@@ -51,6 +51,7 @@ type Limits struct {
 	GroupMembers       int
 	GroupDelay         time.Duration
 	ProducerExpiration time.Duration
+	Producers          int
 	RetentionCheck     time.Duration
 
 	TransactionMaxTimeout     time.Duration
@@ -77,7 +78,7 @@ func Default() Config {
 			MessageBytes: 1048588, RequestBytes: 100 << 20, FetchBytes: 55 << 20,
 			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 128 << 20,
 			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000, GroupDelay: 3 * time.Second,
-			ProducerExpiration: 24 * time.Hour, RetentionCheck: 5 * time.Minute,
+			ProducerExpiration: 24 * time.Hour, Producers: 1_000_000, RetentionCheck: 5 * time.Minute,
 			TransactionMaxTimeout: 15 * time.Minute, TransactionAbortCheck: 10 * time.Second,
 			TransactionalIDExpiration: 7 * 24 * time.Hour,
 		},
@@ -131,6 +132,8 @@ func (l *Limits) bind(f *pflag.FlagSet) {
 		"how long the first rebalance of an empty group waits for more members (group.initial.rebalance.delay.ms)")
 	f.DurationVar(&l.ProducerExpiration, "producer-id-expiration", l.ProducerExpiration,
 		"how long the sequence of a silent idempotent producer is remembered (producer.id.expiration.ms)")
+	f.IntVar(&l.Producers, "max-producers", l.Producers,
+		"producers that one partition remembers; the one that is silent for longest is forgotten for a new one")
 	f.DurationVar(&l.RetentionCheck, "retention-check-interval", l.RetentionCheck,
 		"how often old records are looked for (log.retention.check.interval.ms)")
 	f.DurationVar(&l.TransactionMaxTimeout, "transaction-max-timeout", l.TransactionMaxTimeout,

@@ -22,7 +22,6 @@ import (
 	"kelp/internal/group"
 	"kelp/internal/server"
 	"kelp/internal/statelog"
-	"kelp/internal/storage"
 	"kelp/internal/storage/embedded"
 	"kelp/internal/telemetry"
 	"kelp/internal/topic"
@@ -34,6 +33,7 @@ var listener net.ListenConfig
 // Node is a running broker.
 type Node struct {
 	store   *embedded.Store
+	topics  *topic.Set
 	groups  *statelog.Runner[*group.Machine]
 	txns    *transactions
 	schemas schemas
@@ -97,17 +97,10 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 	if err != nil {
 		return err
 	}
-	set := topic.NewSet(n.store, func(id storage.Partition) topic.Options {
-		return topic.Options{
-			Now: time.Now, ProducerExpirationMs: o.Limits.ProducerExpiration.Milliseconds(), State: cluster.Reserved(id),
-			Config: func() *cluster.TopicConfig { return metadata.Image().ConfigOf(id.Topic) },
-		}
-	})
-	keep := &keeper{catalog: metadata, set: set, logger: logger}
-	if err := keep.dropOrphans(ctx, n.store); err != nil {
+	set, keep, err := n.openTopics(ctx, p, metadata)
+	if err != nil {
 		return err
 	}
-	n.wg.Go(func() { n.housekeep(keep, o.Limits.RetentionCheck) })
 	if err := n.openGroups(ctx, p, metadata, set); err != nil {
 		return err
 	}
@@ -141,20 +134,6 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		})
 	}
 	return errors.Join(n.serveHTTP(o.HTTP, p.metrics), n.servePprof(o.Pprof))
-}
-
-// housekeep cleans topics until the node is closed.
-func (n *Node) housekeep(keep *keeper, every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-n.life.Done():
-			return
-		case <-tick.C:
-			keep.clean(n.life)
-		}
-	}
 }
 
 func (n *Node) serveHTTP(address string, metrics *prometheus.Registry) error {
@@ -199,6 +178,11 @@ func (n *Node) Close() error {
 		if side != nil {
 			_ = side.Close()
 		}
+	}
+	if n.topics != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), n.drain)
+		_ = n.topics.Close(ctx) // what is not saved is replayed at the next start
+		cancel()
 	}
 	err := n.store.Close()
 	n.wg.Wait()

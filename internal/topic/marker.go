@@ -52,6 +52,7 @@ func (p *Partition) WriteMarker(m Marker) (Appended, error) {
 	}
 	p.next++
 	pending := p.log.Append(storage.Batch{Base: base, Count: 1, MaxTimestampMs: nowMs, Bytes: b})
+	p.track(base, false, pending, len(b))
 	start, _ := p.log.Bounds()
 	return Appended{BaseOffset: base, LogAppendTimeMs: -1, LogStartOffset: start, Pending: pending}, nil
 }

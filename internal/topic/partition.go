@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,6 +35,20 @@ type Options struct {
 	State bool
 	// ProducerExpirationMs is how long a silent producer is remembered (producer.id.expiration.ms).
 	ProducerExpirationMs int64
+	// MaxProducers bounds the producers that are remembered: the longest silent are forgotten first.
+	// 0 is a million.
+	MaxProducers int
+	// Note takes what an operator should know, in the manner of slog; nil drops it.
+	Note func(message string, args ...any)
+}
+
+// maxProducers is the default of Options.MaxProducers.
+const maxProducers = 1_000_000
+
+func (o *Options) note(message string, args ...any) {
+	if o.Note != nil {
+		o.Note(message, args...)
+	}
 }
 
 // Partition is one partition led here.
@@ -44,12 +57,19 @@ type Partition struct {
 	log storage.Log
 
 	highWatermark atomic.Int64
+	// cleaned is the first offset that the cleaner has not looked at yet (Kafka's cleaner checkpoint).
+	cleaned atomic.Int64
 
-	mu        sync.Mutex // guards all below up to the transactions; held over Append, never over waiting
-	next      int64
-	producers map[int64]*producer
-	inflight  []placed // batches of producers that may not be durable yet, by offset
-	verifying map[int64]*verifying
+	mu         sync.Mutex // guards all below up to the transactions; held over Append, never over waiting
+	next       int64
+	newest     storage.Pending // of the last append, nil once it is known to be durable
+	producers  map[int64]*producer
+	inflight   []placed // batches of producers that may not be durable yet, by offset
+	verifying  map[int64]*verifying
+	appended   int64 // bytes since the last checkpoint
+	savedBytes int64 // size of the last checkpoint
+	savedMs    int64 // when it was made
+	settings   storage.Settings
 
 	txns transactions
 
@@ -59,14 +79,25 @@ type Partition struct {
 
 // Open creates the partition where it is missing, takes it over and rebuilds its producer state.
 func Open(ctx context.Context, store storage.Store, id storage.Partition, o Options) (*Partition, error) {
-	p := &Partition{
-		o: o, producers: map[int64]*producer{}, verifying: map[int64]*verifying{}, watchers: map[chan<- struct{}]int{},
-	}
-	p.txns.unstable.Store(math.MaxInt64)
 	if err := store.Create(ctx, id); err != nil {
 		return nil, err
 	}
-	log, err := store.Open(ctx, id, storage.OpenOptions{Epoch: o.Epoch, Advanced: p.advanced})
+	return takeOver(ctx, store, id, o)
+}
+
+// takeOver opens a partition that is there.
+func takeOver(ctx context.Context, store storage.Store, id storage.Partition, o Options) (*Partition, error) {
+	p := &Partition{o: o, verifying: map[int64]*verifying{}, watchers: map[chan<- struct{}]int{}}
+	if p.o.MaxProducers == 0 {
+		p.o.MaxProducers = maxProducers
+	}
+	config := o.Config()
+	if config == nil {
+		return nil, fmt.Errorf("open %s: %w", id, storage.ErrNotFound)
+	}
+	p.forget()
+	p.settings = settingsOf(config)
+	log, err := store.Open(ctx, id, storage.OpenOptions{Epoch: o.Epoch, Settings: p.settings, Advanced: p.advanced})
 	if err != nil {
 		return nil, err
 	}
@@ -75,9 +106,20 @@ func Open(ctx context.Context, store storage.Store, id storage.Partition, o Opti
 	p.next = end
 	p.highWatermark.Store(end)
 	if err := p.restore(ctx, start, end); err != nil {
-		return nil, fmt.Errorf("restore producers of %s: %w", id, err)
+		return nil, errors.Join(fmt.Errorf("restore producers of %s: %w", id, err), log.Close())
 	}
 	return p, nil
+}
+
+// forget empties the books. The partition is not shared yet.
+func (p *Partition) forget() {
+	p.producers = map[int64]*producer{}
+	p.cleaned.Store(0)
+	p.txns.load(nil, nil)
+}
+
+func settingsOf(c *cluster.TopicConfig) storage.Settings {
+	return storage.Settings{SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs}
 }
 
 // ReadCommitted is Read for read_committed: it ends before the last stable offset, and the aborted
@@ -123,6 +165,10 @@ func (p *Partition) LeaderEpoch() int32 { return p.o.Epoch }
 func (p *Partition) advanced(end int64) {
 	p.highWatermark.Store(end)
 	p.txns.durable(end)
+	p.wake()
+}
+
+func (p *Partition) wake() {
 	p.watchMu.Lock()
 	defer p.watchMu.Unlock()
 	for w := range p.watchers {
@@ -234,7 +280,7 @@ func (p *Partition) EndOfEpoch(epoch int32) (leaderEpoch int32, endOffset int64)
 
 // DeleteRecords moves the log start up; -1 is the high watermark.
 func (p *Partition) DeleteRecords(ctx context.Context, before int64) (lowWatermark int64, err error) {
-	if !p.o.Config().Delete {
+	if c := p.o.Config(); c == nil || !c.Delete {
 		return -1, kerr.PolicyViolation
 	}
 	if before == -1 {

@@ -63,6 +63,9 @@ func (p *Partition) Produce(records []byte, client Client) (Appended, error) {
 		return Appended{}, reject(kerr.InvalidTopicException, "clients cannot append to a topic of the cluster's own state")
 	}
 	config := p.o.Config()
+	if config == nil {
+		return Appended{}, kerr.UnknownTopicOrPartition // it is being deleted
+	}
 	records, h, err := p.prepare(records, client.Messages, config)
 	if err != nil {
 		return Appended{}, err
@@ -107,9 +110,7 @@ func (p *Partition) place(records []byte, h batch.Header, v *verifying, client C
 	p.remember(h, a.BaseOffset, p.o.Now().UnixMilli())
 	p.next += int64(h.Count)
 	a.Pending = p.log.Append(storage.Batch{Base: a.BaseOffset, Count: h.Count, MaxTimestampMs: h.MaxTimestampMs, Bytes: records})
-	if h.ProducerID >= 0 {
-		p.track(a.BaseOffset, a.Pending)
-	}
+	p.track(a.BaseOffset, h.ProducerID >= 0, a.Pending, len(records))
 	return a, nil
 }
 

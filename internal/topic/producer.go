@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"context"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -154,10 +155,30 @@ func (p *Partition) rememberMarker(h batch.Header, m batch.Marker, nowMs int64) 
 func (p *Partition) entry(id int64, epoch int16) *producer {
 	known := p.producers[id]
 	if known == nil {
+		if len(p.producers) >= p.o.MaxProducers {
+			p.evict()
+		}
 		known = &producer{epoch: epoch, coordinatorEpoch: none, txnStart: none}
 		p.producers[id] = known
 	}
 	return known
+}
+
+// evict makes room by forgetting the tenth of the producers that is silent for longest. One with an
+// open transaction stays.
+func (p *Partition) evict() {
+	seen := make([]int64, 0, len(p.producers))
+	for _, s := range p.producers {
+		seen = append(seen, s.seenMs)
+	}
+	slices.Sort(seen)
+	until, left := seen[len(seen)/10], len(seen)/10+1
+	for id, s := range p.producers {
+		if s.seenMs <= until && s.txnStart == none && left > 0 {
+			delete(p.producers, id)
+			left--
+		}
+	}
 }
 
 // underway gives what to wait for until the batch at an offset is durable, nil when it is.
@@ -169,13 +190,41 @@ func (p *Partition) underway(offset int64) storage.Pending {
 	return p.inflight[i].pending
 }
 
-// track remembers an append until it is durable, for repeats that come before.
-func (p *Partition) track(offset int64, pending storage.Pending) {
+// track remembers an append until it is durable, and one of a producer for repeats that come before.
+// The partition's lock is held.
+func (p *Partition) track(offset int64, repeatable bool, pending storage.Pending, bytes int) {
+	p.appended += int64(bytes)
+	p.newest = pending
+	if repeatable {
+		p.untrack()
+		p.inflight = append(p.inflight, placed{offset, pending})
+	}
+}
+
+// untrack forgets appends that are durable. The partition's lock is held.
+func (p *Partition) untrack() {
 	durable, done := p.HighWatermark(), 0
 	for done < len(p.inflight) && p.inflight[done].offset < durable {
 		done++
 	}
-	p.inflight = append(slices.Delete(p.inflight, 0, done), placed{offset, pending})
+	p.inflight = slices.Delete(p.inflight, 0, done)
+	if durable == p.next {
+		p.newest = nil
+	}
+}
+
+// failed reports that an append failed, after which the log takes no more until it is opened again.
+// The partition's lock is held.
+func (p *Partition) failed() bool {
+	if p.newest == nil {
+		return false
+	}
+	select {
+	case <-p.newest.Done():
+		return p.newest.Wait(context.Background()) != nil
+	default:
+		return false
+	}
 }
 
 // Producer is one producer as it is shown.

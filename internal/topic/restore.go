@@ -13,8 +13,8 @@ const restoreBytes = 4 << 20
 // maxControlBytes bounds what a control batch may unfold to.
 const maxControlBytes = 1 << 20
 
-// restore rebuilds what is known of producers and transactions from the stored batches.
-func (p *Partition) restore(ctx context.Context, from, end int64) error {
+// replay takes stored batches into the books.
+func (p *Partition) replay(ctx context.Context, from, end int64) error {
 	for from < end {
 		span, err := p.log.Read(ctx, storage.ReadRange{From: from, MaxBytes: restoreBytes, AtLeastOne: true})
 		if err != nil {
@@ -33,6 +33,7 @@ func (p *Partition) restore(ctx context.Context, from, end int64) error {
 				break
 			}
 			from = h.LastOffset() + 1
+			p.appended += int64(h.TotalBytes())
 			b = b[h.TotalBytes():]
 		}
 		empty := span.Len() == 0

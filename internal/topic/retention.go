@@ -9,7 +9,7 @@ func (p *Partition) Clean(ctx context.Context) error {
 	nowMs := p.o.Now().UnixMilli()
 	p.expireProducers(nowMs)
 	config := p.o.Config()
-	if !config.Delete {
+	if config == nil || !config.Delete {
 		return nil
 	}
 	shape := p.log.Shape()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"kelp/internal/batch"
 	"kelp/internal/storage"
@@ -19,9 +20,24 @@ type Set struct {
 }
 
 type opening struct {
+	id   storage.Partition
 	done chan struct{}
 	p    *Partition
 	err  error
+	// again is when a failed opening may be tried again: replaying a damaged partition is not cheap.
+	again time.Time
+	// revived is when reopening a failed log was last tried; Upkeep's own.
+	revived time.Time
+}
+
+// lost reports a failed opening that is due for another try.
+func (o *opening) lost(now time.Time) bool {
+	select {
+	case <-o.done:
+		return o.err != nil && !now.Before(o.again)
+	default:
+		return false
+	}
 }
 
 // NewSet makes an empty set; options are asked for each partition that is opened.
@@ -29,21 +45,15 @@ func NewSet(store storage.Store, options func(storage.Partition) Options) *Set {
 	return &Set{store: store, options: options, open: map[storage.Partition]*opening{}}
 }
 
-// Get gives a partition, opened once however many ask. A failed opening is tried again next time.
+// Get gives a partition, opened once however many ask. A failed opening is tried again after a while.
 func (s *Set) Get(ctx context.Context, id storage.Partition) (*Partition, error) {
 	s.mu.Lock()
 	o := s.open[id]
-	if o == nil {
-		o = &opening{done: make(chan struct{})}
+	if o == nil || o.err != nil && o.lost(s.options(id).Now()) {
+		o = &opening{id: id, done: make(chan struct{})}
 		s.open[id] = o
 		s.mu.Unlock()
-		o.p, o.err = Open(context.WithoutCancel(ctx), s.store, id, s.options(id))
-		if o.err != nil {
-			s.mu.Lock()
-			delete(s.open, id)
-			s.mu.Unlock()
-		}
-		close(o.done)
+		s.fill(ctx, o)
 		return o.p, o.err
 	}
 	s.mu.Unlock()
@@ -53,6 +63,15 @@ func (s *Set) Get(ctx context.Context, id storage.Partition) (*Partition, error)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+func (s *Set) fill(ctx context.Context, o *opening) {
+	options := s.options(o.id)
+	p, err := Open(context.WithoutCancel(ctx), s.store, o.id, options)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.p, o.err, o.again = p, err, options.Now().Add(reopenAfter)
+	close(o.done)
 }
 
 // Drop forgets a partition and deletes its bytes.
@@ -94,5 +113,7 @@ func (o owned) Append(b storage.Batch) storage.Pending {
 	if err != nil { // the machine built it: a wrong one is a broken invariant
 		panic(fmt.Sprintf("topic: a state machine appends a batch that does not parse: %v", err))
 	}
-	return o.Log.Append(b)
+	pending := o.Log.Append(b)
+	o.p.track(b.Base, false, pending, len(b.Bytes))
+	return pending
 }

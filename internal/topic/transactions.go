@@ -116,3 +116,17 @@ func (t *transactions) trim(start int64) {
 	}
 	t.aborted = slices.Delete(t.aborted, 0, gone)
 }
+
+// load takes over what a checkpoint says.
+func (t *transactions) load(producers map[int64]*producer, aborted []Aborted) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ongoing, t.ending, t.aborted = nil, nil, aborted
+	for id, s := range producers {
+		if s.txnStart != none {
+			t.ongoing = append(t.ongoing, span{producerID: id, first: s.txnStart})
+		}
+	}
+	slices.SortFunc(t.ongoing, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	t.settle()
+}

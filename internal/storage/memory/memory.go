@@ -87,6 +87,9 @@ func (s *Store) Open(_ context.Context, id storage.Partition, o storage.OpenOpti
 func (s *Store) Delete(_ context.Context, id storage.Partition) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if p := s.parts[id]; p != nil && p.owner != nil {
+		p.owner.end()
+	}
 	delete(s.parts, id)
 	return nil
 }
