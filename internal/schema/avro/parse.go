@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -357,7 +358,9 @@ func (p *parser) define(n *node, t *jsontree.Node, reserved map[string]bool) (*n
 		if err != nil {
 			return nil, err
 		}
-		n.aliases = append(n.aliases, nm)
+		if !slices.Contains(n.aliases, nm) {
+			n.aliases = append(n.aliases, nm)
+		}
 	}
 	full := n.name.full()
 	for part := range strings.SplitSeq(full, ".") {
