@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,17 @@ func (c *Config) Check() error {
 		if err := hostPort(c.Registry, false); err != nil {
 			bad("registry", "%q %v; write host:port, such as 127.0.0.1:8081, or leave it empty", c.Registry, err)
 		}
+	}
+	for _, text := range c.RegistryURL {
+		if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			bad("registry-url", "%q is no URL; write one such as http://127.0.0.1:8081", text)
+		}
+	}
+	if r := c.RegistryClient; (r.CertFile == "") != (r.KeyFile == "") {
+		bad("registry-cert", "and registry-key belong together; give both or neither")
+	}
+	if r := c.RegistryClient; r.Timeout <= 0 || r.CacheTTL <= 0 {
+		bad("registry-timeout", "and registry-cache-ttl must be more than 0s")
 	}
 	if c.NodeID < 0 {
 		bad("node-id", "%d is negative; choose 0 or more", c.NodeID)

@@ -19,6 +19,8 @@ type Config struct {
 	Advertise        string
 	HTTP             string
 	Registry         string
+	RegistryURL      []string // an external one
+	RegistryClient   RegistryClient
 	Pprof            string
 	Memory           Bytes
 	NodeID           int32
@@ -29,6 +31,13 @@ type Config struct {
 	AutoCreateTopics bool
 	Defaults         Defaults
 	Limits           Limits
+}
+
+// RegistryClient says how to speak to an external schema registry.
+type RegistryClient struct {
+	Username, Password, Token string
+	CAFile, CertFile, KeyFile string
+	Timeout, CacheTTL         time.Duration
 }
 
 // Defaults are what topics get that do not say, and the brokers' values in Kafka's own keys.
@@ -71,7 +80,8 @@ const (
 func Default() Config {
 	return Config{
 		Data: "./data", Listen: []string{"127.0.0.1:9092"}, HTTP: "127.0.0.1:8080", Registry: "127.0.0.1:8081", NodeID: 1,
-		Memory: 256 << 20, Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
+		RegistryClient: RegistryClient{Timeout: 5 * time.Second, CacheTTL: time.Hour},
+		Memory:         256 << 20, Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
 		AutoCreateTopics: true,
 		Defaults:         Defaults{Partitions: 1, Kafka: map[string]string{}},
 		Limits: Limits{
@@ -93,6 +103,10 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 		"host:port that clients are told to connect to; empty gives each client the address that it dialled")
 	f.StringVar(&c.HTTP, "http", c.HTTP, "host:port of /metrics, /healthz and /readyz; empty serves none")
 	f.StringVar(&c.Registry, "registry", c.Registry, "host:port of the schema registry; empty serves none")
+	f.StringSliceVar(&c.RegistryURL, "registry-url", c.RegistryURL,
+		"address of an external schema registry that this server uses in place of its own, such as https://registry.example.org:8081; "+
+			"several are tried in turn")
+	c.RegistryClient.bind(f)
 	f.StringVar(&c.Pprof, "pprof", c.Pprof, "host:port of Go's profiles under /debug/pprof/, on a loopback address; empty serves none")
 	f.Var(&c.Memory, "memory",
 		"what the process aims to stay under, such as 512MiB: "+
@@ -109,6 +123,17 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "form of a log line: text or json")
 	f.DurationVar(&c.DrainTimeout, "drain-timeout", c.DrainTimeout, "how long requests may take to finish after SIGTERM")
 	c.Limits.bind(f)
+}
+
+func (r *RegistryClient) bind(f *pflag.FlagSet) {
+	f.StringVar(&r.Username, "registry-username", r.Username, "user at the external registry (basic authentication)")
+	f.StringVar(&r.Password, "registry-password", r.Password, "password at the external registry; better given as KELP_REGISTRY_PASSWORD")
+	f.StringVar(&r.Token, "registry-token", r.Token, "bearer token for the external registry; better given as KELP_REGISTRY_TOKEN")
+	f.StringVar(&r.CAFile, "registry-ca", r.CAFile, "PEM file with the authorities that vouch for the external registry")
+	f.StringVar(&r.CertFile, "registry-cert", r.CertFile, "PEM file with the certificate that is shown to the external registry")
+	f.StringVar(&r.KeyFile, "registry-key", r.KeyFile, "PEM file with the key of --registry-cert")
+	f.DurationVar(&r.Timeout, "registry-timeout", r.Timeout, "how long one attempt at the external registry may take")
+	f.DurationVar(&r.CacheTTL, "registry-cache-ttl", r.CacheTTL, "how long schemas of the external registry are believed to be what they were")
 }
 
 func (l *Limits) bind(f *pflag.FlagSet) {

@@ -2,17 +2,22 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"kelp/internal/cluster"
+	"kelp/internal/config"
 	"kelp/internal/schema"
 	"kelp/internal/schema/avro"
+	"kelp/internal/schema/client"
 	"kelp/internal/schema/protobuf"
 	"kelp/internal/schema/registry"
 	"kelp/internal/schema/rest"
@@ -30,14 +35,21 @@ const (
 	registryHeaderBytes   = 64 << 10
 )
 
-// schemas is the embedded schema registry: its machine on the topic _schemas and its HTTP interface.
+// schemas is the embedded schema registry (its machine on the topic _schemas and its HTTP interface)
+// and what the schema-aware parts see of it or of an external one.
 type schemas struct {
-	machine *statelog.Runner[*schema.Machine]
-	http    *http.Server
+	machine  *statelog.Runner[*schema.Machine]
+	http     *http.Server
+	external *client.Client
+	registry schema.Registry // nil: there is none
 }
 
 // openRegistry replays the schemas and serves them, unless the address is empty.
 func (n *Node) openRegistry(ctx context.Context, p parts, metadata *cluster.Catalog, set *topic.Set) error {
+	if err := n.schemas.openExternal(p); err != nil {
+		return err
+	}
+	n.checkExternal(p)
 	if p.o.Registry == "" {
 		return nil
 	}
@@ -48,10 +60,13 @@ func (n *Node) openRegistry(ctx context.Context, p parts, metadata *cluster.Cata
 		return fmt.Errorf("schema registry: %w", err)
 	}
 	n.schemas.machine = machine
-	formats := []schema.Format{protobuf.Format{}, avro.Format{}}
+	embedded := registry.New(registry.Options{Steps: machine, Formats: []schema.Format{protobuf.Format{}, avro.Format{}}})
+	if n.schemas.registry == nil {
+		n.schemas.registry = embedded
+	}
 	version, revision := buildVersion()
 	handler := rest.New(rest.Options{
-		Registry: registry.New(registry.Options{Steps: machine, Formats: formats}), Logger: p.logger, Metrics: p.metrics,
+		Registry: embedded, Logger: p.logger, Metrics: p.metrics,
 		Version: version, Revision: revision, ClusterID: func() string { return metadata.Image().ClusterID },
 	})
 	l, err := listener.Listen(n.life, "tcp", p.o.Registry)
@@ -70,6 +85,69 @@ func (n *Node) openRegistry(ctx context.Context, p parts, metadata *cluster.Cata
 		}
 	})
 	return nil
+}
+
+// openExternal makes the client of an external registry, if one is named. It need not be there yet.
+func (s *schemas) openExternal(p parts) error {
+	if len(p.o.RegistryURL) == 0 {
+		return nil
+	}
+	o := p.o.RegistryClient
+	authentication, err := clientTLS(o)
+	if err != nil {
+		return err
+	}
+	s.external, err = client.New(client.Options{
+		URLs: p.o.RegistryURL, Username: o.Username, Password: o.Password, Token: o.Token, TLS: authentication,
+		Timeout: o.Timeout, Cache: client.CacheOptions{IDs: o.CacheTTL}, Metrics: p.metrics,
+	})
+	if err != nil {
+		return fmt.Errorf("registry-url: %w", err)
+	}
+	s.registry = s.external
+	return nil
+}
+
+// Schemas is the registry that schema-aware parts use: the external one if one is named, else the
+// embedded one; nil without either.
+func (n *Node) Schemas() schema.Registry { return n.schemas.registry }
+
+// checkExternal says at start whether the external registry answers.
+func (n *Node) checkExternal(p parts) {
+	if n.schemas.external == nil {
+		return
+	}
+	n.wg.Go(func() {
+		if err := n.schemas.external.Health(n.life); err != nil && n.life.Err() == nil {
+			p.logger.Warn("the external schema registry does not answer; it is asked again when it is needed", "error", err)
+		}
+	})
+}
+
+// clientTLS reads whom to believe and what to show; nil without any of it.
+func clientTLS(o config.RegistryClient) (*tls.Config, error) {
+	if o.CAFile == "" && o.CertFile == "" {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("registry-ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("registry-ca: %s holds no certificate in PEM form", o.CAFile)
+		}
+	}
+	if o.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("registry-cert: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
 }
 
 // schemaLog opens _schemas for the machine. The topic is shown to clients with its first record.
@@ -107,6 +185,9 @@ func (s *schemas) close(drain time.Duration) {
 	}
 	if s.machine != nil {
 		s.machine.Close()
+	}
+	if s.external != nil {
+		s.external.Close()
 	}
 }
 

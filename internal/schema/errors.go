@@ -53,7 +53,10 @@ func CodeOf(err error) int {
 }
 
 // IsNotFound says whether an error means that there is no such subject, version or schema.
-func IsNotFound(err error) bool { return CodeOf(err)/100 == 404 }
+func IsNotFound(err error) bool {
+	code := CodeOf(err)
+	return code == 404 || code/100 == 404
+}
 
 // SubjectNotFound and the other constructors word their refusals as Confluent's registry does,
 // because clients and people look for these words.

@@ -16,6 +16,9 @@ type Content struct {
 	RuleSet    *RuleSet
 }
 
+// Sum works the guid out.
+func (c *Content) Sum() GUID { return guidOf(c.Text, c.References, c.Metadata, c.RuleSet) }
+
 // same says whether two contents are one schema, whatever their ids.
 func (c *Content) same(o *Content) bool {
 	return c.GUID == o.GUID && c.Type == o.Type && c.Text == o.Text
@@ -77,7 +80,7 @@ const NoID = int32(-1)
 type Registry interface {
 	// ByID gives the schema of an id. A subject picks the context; empty means the default one.
 	ByID(ctx context.Context, subject string, id int32) (*Version, error)
-	// ByGUID gives the schema of a guid in whatever context has it.
+	// ByGUID gives the schema of a guid in whatever context has it; its ID and subject may be empty.
 	ByGUID(ctx context.Context, g GUID) (*Version, error)
 	// Version gives a version of a subject, or its Latest.
 	Version(ctx context.Context, subject string, number int32) (*Version, error)
