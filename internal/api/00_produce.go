@@ -9,6 +9,7 @@ import (
 
 	"kelp/internal/batch"
 	"kelp/internal/cluster"
+	"kelp/internal/storage"
 	"kelp/internal/topic"
 )
 
@@ -19,7 +20,7 @@ type records struct {
 	sessions      *fetchSessions
 	logDir        func() LogDir
 	maxFetchBytes int
-	draining      <-chan struct{}
+	draining      context.Context // ends when fetches that wait are answered with what there is
 	verifier      Verifier
 }
 
@@ -104,7 +105,15 @@ func (h *records) produce(ctx context.Context, r *Request) Reply {
 			return firstProduceError(resp)
 		})
 	}
-	return Later(wait)
+	if len(waiting) == 0 {
+		return Now(resp)
+	}
+	reply := Later(wait)
+	// Batches of a request become durable in their order, or nearly so.
+	if last, ok := waiting[len(waiting)-1].appended.Pending.(storage.Notifier); ok {
+		return reply.When(last.Notify)
+	}
+	return reply
 }
 
 type produceWait struct {

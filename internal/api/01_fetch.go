@@ -35,47 +35,14 @@ func (h *records) fetch(_ context.Context, r *Request) Reply {
 	if err != nil {
 		return Failed(err)
 	}
+	park := &parked{h: h, req: req, wants: wants, wake: make(chan struct{}, 1)}
+	park.wait = min(time.Duration(max(req.MaxWaitMillis, 0))*time.Millisecond, maxFetchWait)
+	park.until = time.Now().Add(park.wait)
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
 		defer h.sessions.end(s)
-		wait := min(time.Duration(max(req.MaxWaitMillis, 0))*time.Millisecond, maxFetchWait)
-		deadline, cancel := context.WithTimeout(ctx, wait)
-		defer cancel()
-		wake := make(chan struct{}, 1)
-		stop := h.watch(ctx, wants, wake)
-		defer stop()
-		for {
-			f := h.readAll(ctx, req, wants)
-			if f.enough(req.MinBytes) || deadline.Err() != nil {
-				return f.answer(req, s), nil
-			}
-			select {
-			case <-wake:
-			case <-h.draining:
-				return f.answer(req, s), nil
-			case <-deadline.Done():
-				if ctx.Err() != nil {
-					f.release()
-					return nil, ctx.Err()
-				}
-			}
-			f.release()
-		}
-	})
-}
-
-// watch arranges that wake is sent to whenever one of the asked partitions grows.
-func (h *records) watch(ctx context.Context, wants []*wanted, wake chan<- struct{}) (stop func()) {
-	var cancels []func()
-	for _, w := range wants {
-		if part, err := h.find(ctx, w.topic, w.id, w.Partition); err == nil {
-			cancels = append(cancels, part.Watch(wake))
-		}
-	}
-	return func() {
-		for _, cancel := range cancels {
-			cancel()
-		}
-	}
+		defer park.end()
+		return park.run(ctx, s)
+	}).When(park.notify)
 }
 
 // fetched is one pass over all partitions of a request.

@@ -57,6 +57,7 @@ type Reply struct {
 	wait     func(context.Context) (kmsg.Response, error)
 	err      error
 	silent   bool
+	notify   func(f func())
 }
 
 // Now answers at once.
@@ -76,6 +77,22 @@ func Nothing(wait func(context.Context) error) Reply {
 		return Reply{silent: true}
 	}
 	return Reply{silent: true, wait: func(ctx context.Context) (kmsg.Response, error) { return nil, wait(ctx) }}
+}
+
+// When adds to a reply that waits how to learn that its wait will not take long any more: notify calls
+// f, at least once and from anywhere, and f must not block. Without it a goroutine waits.
+func (r Reply) When(notify func(f func())) Reply {
+	r.notify = notify
+	return r
+}
+
+// Notify has f called when Wait is worth calling; false when only Wait can tell.
+func (r Reply) Notify(f func()) bool {
+	if r.notify == nil {
+		return false
+	}
+	r.notify(f)
+	return true
 }
 
 // Silent reports that no response is written.

@@ -36,8 +36,8 @@ type Options struct {
 	FeaturesChanged func(context.Context)
 	// Verifier answers for transactions; nil refuses them.
 	Verifier Verifier
-	// Draining is closed when nothing new comes: fetches that wait are answered with what there is.
-	Draining <-chan struct{}
+	// Draining ends when nothing new comes: fetches that wait are answered with what there is.
+	Draining context.Context
 }
 
 // Setting is a value that the broker was started with, shown by DescribeConfigs.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -50,7 +51,11 @@ func (g *gate) table() []api.Entry {
 
 func start(t *testing.T, g *gate, l Limits) (*Server, string) {
 	t.Helper()
-	s := New(Options{Table: g.table(), Limits: l, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+	return serve(t, New(Options{Table: g.table(), Limits: l, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()}))
+}
+
+func serve(t *testing.T, s *Server) (*Server, string) {
+	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +141,90 @@ func TestWaitsOverlapAndRepliesKeepTheirOrder(t *testing.T) {
 	other.expect(9) // another connection is not held up
 	close(g.let)
 	c.expect(1, 2, 3)
+}
+
+// told is a handler whose answers say when they are ready; f is what they were asked to call.
+type told struct {
+	asked chan func()
+	let   chan struct{}
+}
+
+func (g *told) table() []api.Entry {
+	refuse := func(req kmsg.Request, _ error) kmsg.Response { return req.ResponseKind() }
+	return []api.Entry{
+		{Key: kmsg.ApiVersions, Max: 3, Refuse: refuse, Handle: func(_ context.Context, r *api.Request) api.Reply {
+			return api.Now(r.Body.ResponseKind())
+		}},
+		{Key: kmsg.Metadata, Max: 8, Refuse: refuse, Handle: func(_ context.Context, r *api.Request) api.Reply {
+			return api.Later(func(ctx context.Context) (kmsg.Response, error) {
+				select {
+				case <-g.let:
+					return r.Body.ResponseKind(), nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			}).When(func(f func()) { g.asked <- f })
+		}},
+	}
+}
+
+func (g *told) next(t *testing.T) func() {
+	t.Helper()
+	select {
+	case f := <-g.asked:
+		return f
+	case <-time.After(patience):
+		t.Fatal("nobody asked to be told")
+		return nil
+	}
+}
+
+func TestAnswersThatTellAreWaitedForByNobody(t *testing.T) {
+	g := &told{asked: make(chan func(), 10), let: make(chan struct{})}
+	s := New(Options{Table: g.table(), Logger: slog.New(slog.DiscardHandler)})
+	_, addr := serve(t, s)
+	c := dial(t, addr)
+	c.send(1, kmsg.NewPtrMetadataRequest())
+	c.send(2, kmsg.NewPtrApiVersionsRequest())
+	c.send(3, kmsg.NewPtrMetadataRequest())
+	first, third := g.next(t), g.next(t)
+	third() // not its turn: nobody may block on the first for it
+	close(g.let)
+	quiet := make([]byte, 1)
+	if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(quiet); err == nil {
+		t.Fatal("an answer overtook the first, or came before it was ready")
+	}
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	first()
+	c.expect(1, 2, 3)
+	first() // again is fine
+	c.send(4, kmsg.NewPtrApiVersionsRequest())
+	c.expect(4)
+}
+
+// TestAClientThatLeavesEndsAnswersThatNeverTell: the connection's end is not waited for.
+func TestAClientThatLeavesEndsAnswersThatNeverTell(t *testing.T) {
+	g := &told{asked: make(chan func(), 10), let: make(chan struct{})}
+	s := New(Options{Table: g.table(), Logger: slog.New(slog.DiscardHandler)})
+	_, addr := serve(t, s)
+	c := dial(t, addr)
+	c.send(1, kmsg.NewPtrMetadataRequest())
+	c.send(2, kmsg.NewPtrMetadataRequest())
+	late := g.next(t)
+	g.next(t)
+	_ = c.Close()
+	for end := time.Now().Add(patience); testutil.ToFloat64(s.m.connections) > 0; {
+		if time.Now().After(end) {
+			t.Fatal("the connection is still there")
+		}
+		runtime.Gosched()
+	}
+	late() // of a connection that is gone
 }
 
 func TestDrainAnswersWhatWasRead(t *testing.T) {

@@ -166,6 +166,13 @@ type Pending interface {
 	Done() <-chan struct{}
 }
 
+// Notifier is implemented by a Pending that can tell of its end without a goroutine that waits.
+type Notifier interface {
+	// Notify calls f once, when Wait would not block: at once if that is so already, else from a
+	// goroutine of the store. f must not block and must not call the store.
+	Notify(f func())
+}
+
 // Span is a run of stored bytes on its way to a client: memory or sections of files, written
 // without a copy where the system can (writev, sendfile). It is pinned until Release, which must
 // be called once. WriteTo and Bytes may be called once each, before Release. Those who must look

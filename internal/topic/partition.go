@@ -73,8 +73,7 @@ type Partition struct {
 
 	txns transactions
 
-	watchMu  sync.Mutex // guards watchers
-	watchers map[chan<- struct{}]int
+	watchers watchers
 }
 
 // Open creates the partition where it is missing, takes it over and rebuilds its producer state.
@@ -87,7 +86,7 @@ func Open(ctx context.Context, store storage.Store, id storage.Partition, o Opti
 
 // takeOver opens a partition that is there.
 func takeOver(ctx context.Context, store storage.Store, id storage.Partition, o Options) (*Partition, error) {
-	p := &Partition{o: o, verifying: map[int64]*verifying{}, watchers: map[chan<- struct{}]int{}}
+	p := &Partition{o: o, verifying: map[int64]*verifying{}}
 	if p.o.MaxProducers == 0 {
 		p.o.MaxProducers = maxProducers
 	}
@@ -165,32 +164,7 @@ func (p *Partition) LeaderEpoch() int32 { return p.o.Epoch }
 func (p *Partition) advanced(end int64) {
 	p.highWatermark.Store(end)
 	p.txns.durable(end)
-	p.wake()
-}
-
-func (p *Partition) wake() {
-	p.watchMu.Lock()
-	defer p.watchMu.Unlock()
-	for w := range p.watchers {
-		select {
-		case w <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// Watch has wake sent to, without blocking, whenever the high watermark moves.
-func (p *Partition) Watch(wake chan<- struct{}) (cancel func()) {
-	p.watchMu.Lock()
-	p.watchers[wake]++
-	p.watchMu.Unlock()
-	return func() {
-		p.watchMu.Lock()
-		defer p.watchMu.Unlock()
-		if p.watchers[wake]--; p.watchers[wake] == 0 {
-			delete(p.watchers, wake)
-		}
-	}
+	p.watchers.wake()
 }
 
 // FindTime gives the first record at or after a time, -1 and -1 when there is none.

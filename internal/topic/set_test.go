@@ -31,7 +31,12 @@ func TestAnOwnedPartitionIsReadByAllAndWrittenByOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	wake := make(chan struct{}, 1)
-	defer p.Watch(wake)()
+	defer p.Watch(func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})()
 	b := of(-1, -1, -1, 1, 2, 3)
 	if err := log.Append(storage.Batch{Count: 3, MaxTimestampMs: 3, Bytes: b}).Wait(t.Context()); err != nil {
 		t.Fatal(err)

@@ -113,7 +113,12 @@ func (p txnPartition) shows(want string) {
 func settled(t *testing.T, p *Partition) {
 	t.Helper()
 	wake := make(chan struct{}, 1)
-	defer p.Watch(wake)()
+	defer p.Watch(func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})()
 	for {
 		if _, end := p.log.Bounds(); p.HighWatermark() == end {
 			return

@@ -137,7 +137,7 @@ func (s *Set) revive(ctx context.Context, o *opening) error {
 	defer s.mu.Unlock()
 	if s.open[o.id] == o {
 		s.open[o.id] = &opening{id: o.id, done: o.done, p: p}
-		o.p.wake()
+		o.p.watchers.wake()
 		p.o.note("a partition whose log had failed is open again", "partition", o.id.String(), "end", p.HighWatermark())
 	}
 	return nil

@@ -1,8 +1,8 @@
 // Package wire turns bytes into requests and responses into bytes: frames, headers and limits. It
 // knows the protocol's rules about versions and flexible headers, and no meaning.
 //
-// A frame is read without believing its length: memory grows only as bytes arrive. A Fetch
-// response is written as pieces: what kmsg encodes, and stored spans in place of record bytes.
+// A frame is read into pooled memory without believing its length: it grows only as bytes arrive. A
+// Fetch response is made in pieces: what kmsg encodes, with room for stored spans between them.
 package wire
 
 import (
@@ -11,7 +11,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,45 +22,6 @@ var (
 	ErrMalformed  = errors.New("malformed request")
 	ErrUnknownKey = errors.New("unknown api key")
 )
-
-// growBytes is how much of a claimed frame is made room for ahead of its bytes.
-const growBytes = 64 << 10
-
-// ReadSize reads the length of the next frame, which is at most maxBytes.
-func ReadSize(r io.Reader, maxBytes int) (int, error) {
-	var size [4]byte
-	if _, err := io.ReadFull(r, size[:]); err != nil {
-		return 0, err
-	}
-	n := int(int32(binary.BigEndian.Uint32(size[:])))
-	if n < 8 || n > maxBytes {
-		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrFrameSize, n, maxBytes)
-	}
-	return n, nil
-}
-
-// ReadBody reads the n bytes of a frame whose length ReadSize gave; memory grows as they arrive.
-// reserve is asked for each further part before it is made; its error ends the reading.
-func ReadBody(r io.Reader, n int, reserve func(bytes int) error) ([]byte, error) {
-	var frame []byte
-	for len(frame) < n {
-		have := len(frame)
-		if have == cap(frame) {
-			size := min(n, max(growBytes, 2*have))
-			if err := reserve(size - have); err != nil {
-				return nil, err
-			}
-			grown := make([]byte, have, size)
-			copy(grown, frame)
-			frame = grown
-		}
-		frame = frame[:cap(frame)]
-		if _, err := io.ReadFull(r, frame[have:]); err != nil {
-			return nil, fmt.Errorf("half a frame: %w", err)
-		}
-	}
-	return frame, nil
-}
 
 // Request is a decoded frame. Body aliases the frame and is nil when Served says no.
 type Request struct {
@@ -122,54 +82,52 @@ func skipTags(b *kbin.Reader) bool {
 	return b.Ok()
 }
 
-// Span is a run of stored bytes that is written in place of record bytes.
-type Span interface {
-	Len() int
-	WriteTo(w io.Writer) (int64, error)
-}
-
 // marker stands for a span while kmsg encodes a response; nobody outside can guess it.
 var marker = func() (m [16]byte) { _, _ = rand.Read(m[:]); return m }()
 
 // Marker is what the caller puts into RecordBatches where a span belongs.
 func Marker() []byte { return marker[:] }
 
-// WriteResponse writes one response. Spans replace the markers in order.
-func WriteResponse(w io.Writer, correlationID int32, resp kmsg.Response, spans []Span) error {
-	b := binary.BigEndian.AppendUint32(make([]byte, 4, 256), uint32(correlationID))
+// AppendResponse appends the frame of a response.
+func AppendResponse(b []byte, correlationID int32, resp kmsg.Response) []byte {
+	start := len(b)
+	b = binary.BigEndian.AppendUint32(append(b, 0, 0, 0, 0), uint32(correlationID))
 	if resp.IsFlexible() && resp.Key() != kmsg.ApiVersions.Int16() {
 		b = append(b, 0)
 	}
 	b = resp.AppendTo(b)
-	var pieces [][]byte
-	total := -4
-	for _, s := range spans {
-		at := bytes.Index(b, marker[:])
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+	return b
+}
+
+// AppendPieces appends the frame of a response in which each marker stands for a span of the given
+// length: pieces are what goes before, between and behind the spans, one more than there are spans. They alias b.
+func AppendPieces(b []byte, correlationID int32, resp kmsg.Response, lengths []int) (out []byte, pieces [][]byte, err error) {
+	start := len(b)
+	b = AppendResponse(b, correlationID, resp)
+	rest, total := b[start:], len(b)-start-4
+	pieces = make([][]byte, 0, len(lengths)+1)
+	for _, n := range lengths {
+		at := bytes.Index(rest, marker[:])
 		if at < 0 {
-			return errors.New("wire: a span without its marker")
+			return nil, nil, errors.New("wire: a span without its marker")
 		}
-		var head []byte
-		if resp.IsFlexible() { // compact bytes: uvarint of length+1
-			head = binary.AppendUvarint(b[:at-1:at-1], uint64(s.Len())+1)
+		width := 4
+		if resp.IsFlexible() {
+			width = 1 // the marker's own length as compact bytes have it: uvarint of length+1
+		}
+		// The span's length needs at most as much room as the marker's and the marker together.
+		head := rest[: at-width : at+len(marker)]
+		if resp.IsFlexible() {
+			head = binary.AppendUvarint(head, uint64(n)+1)
 		} else {
-			head = binary.BigEndian.AppendUint32(b[:at-4:at-4], uint32(s.Len()))
+			head = binary.BigEndian.AppendUint32(head, uint32(n))
 		}
 		pieces = append(pieces, head)
-		total += len(head) + s.Len()
-		b = b[at+len(marker):]
+		total += n + len(head) - at - len(marker)
+		rest = rest[at+len(marker):]
 	}
-	pieces = append(pieces, b)
-	total += len(b)
-	binary.BigEndian.PutUint32(pieces[0], uint32(total))
-	for i, p := range pieces {
-		if _, err := w.Write(p); err != nil {
-			return err
-		}
-		if i < len(spans) {
-			if _, err := spans[i].WriteTo(w); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	pieces = append(pieces, rest)
+	binary.BigEndian.PutUint32(b[start:], uint32(total))
+	return b, pieces, nil
 }
