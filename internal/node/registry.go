@@ -18,6 +18,7 @@ import (
 	"kelp/internal/schema"
 	"kelp/internal/schema/avro"
 	"kelp/internal/schema/client"
+	"kelp/internal/schema/jsonschema"
 	"kelp/internal/schema/protobuf"
 	"kelp/internal/schema/registry"
 	"kelp/internal/schema/rest"
@@ -60,7 +61,7 @@ func (n *Node) openRegistry(ctx context.Context, p parts, metadata *cluster.Cata
 		return fmt.Errorf("schema registry: %w", err)
 	}
 	n.schemas.machine = machine
-	embedded := registry.New(registry.Options{Steps: machine, Formats: []schema.Format{protobuf.Format{}, avro.Format{}}})
+	embedded := registry.New(registry.Options{Steps: machine, Formats: []schema.Format{jsonschema.Format{}, protobuf.Format{}, avro.Format{}}})
 	if n.schemas.registry == nil {
 		n.schemas.registry = embedded
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +12,7 @@ import (
 
 	"kelp/internal/schema"
 	"kelp/internal/schema/avro"
+	"kelp/internal/schema/jsonschema"
 	"kelp/internal/schema/protobuf"
 	"kelp/internal/schema/registry"
 	"kelp/internal/statelog"
@@ -22,9 +22,9 @@ import (
 
 // server is a registry over memory behind its HTTP interface.
 type server struct {
-	t   testing.TB
-	url string
-	log *bytes.Buffer
+	t       testing.TB
+	handler *Handler
+	log     *bytes.Buffer
 }
 
 func newServer(t testing.TB) *server {
@@ -45,28 +45,22 @@ func newServer(t testing.TB) *server {
 	}
 	t.Cleanup(runner.Close)
 	s := &server{t: t, log: &bytes.Buffer{}}
-	h := New(Options{
+	s.handler = New(Options{
 		Registry: registry.New(registry.Options{Steps: runner, Formats: formats()}),
 		Logger:   slog.New(slog.NewTextHandler(s.log, nil)),
 		Version:  "1.2.3", Revision: "abc", ClusterID: func() string { return "cluster" },
 	})
-	web := httptest.NewServer(h)
-	t.Cleanup(web.Close)
-	s.url = web.URL
 	return s
 }
 
 func formats() []schema.Format {
-	return []schema.Format{protobuf.Format{}, avro.Format{}}
+	return []schema.Format{jsonschema.Format{}, protobuf.Format{}, avro.Format{}}
 }
 
 // call sends a request; header lines are "Name: value".
 func (s *server) call(method, path, body string, header ...string) (int, string, http.Header) {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	r := httptest.NewRequestWithContext(s.t.Context(), method, path, strings.NewReader(body))
 	if body != "" {
 		r.Header.Set("Content-Type", mediaV1)
 	}
@@ -74,16 +68,9 @@ func (s *server) call(method, path, body string, header ...string) (int, string,
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Set(name, value)
 	}
-	a, err := http.DefaultClient.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer a.Body.Close()
-	b, err := io.ReadAll(a.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return a.StatusCode, string(b), a.Header
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w.Code, w.Body.String(), w.Header()
 }
 
 // draftOf is the body of a registration.

@@ -16,11 +16,12 @@ import (
 // The vectors lie with the formats; here they go through the whole registry.
 var vectorFiles = map[schema.Type]string{
 	schema.Avro:     "../avro/testdata/compat_avro.json",
+	schema.JSON:     "../jsonschema/testdata/compat_json.json",
 	schema.Protobuf: "../protobuf/testdata/compat_protobuf.json",
 }
 
 var histories = []string{
-	"../avro/testdata/transitive.json", "../protobuf/testdata/compat_transitive.json",
+	"../avro/testdata/transitive.json", "../jsonschema/testdata/transitive.json", "../protobuf/testdata/compat_transitive.json",
 }
 
 type vectorRef struct{ Name, Schema string }
