@@ -12,7 +12,7 @@ var own = map[string]bool{
 	"Host": true, "Port": true, "ClusterID": true, "TopicID": true, "MemberID": true, "LeaderID": true,
 	"ProducerID": true, "LogAppendTime": true, "ErrorMessage": true, "LogDir": true, "Dir": true, "Size": true, "TotalBytes": true,
 	"UsableBytes": true, "Coordinator": true, "FinalizedFeaturesEpoch": true, "LeaderEpoch": true, "SessionID": true,
-	"LastTimestamp": true, "CurrentLeader": true, "Controller": true, "ClusterAuthorizedOperations": true,
+	"LastTimestamp": true, "StartTimestamp": true, "CurrentLeader": true, "Controller": true, "ClusterAuthorizedOperations": true,
 }
 
 // flatten turns an answer into path -> value. List elements are named by what identifies them, not by their place.
@@ -72,7 +72,7 @@ func identity(v reflect.Value, i int) string {
 	if v.Kind() != reflect.Struct {
 		return fmt.Sprint(i)
 	}
-	for _, name := range []string{"Topic", "Partition", "Name", "ApiKey", "ResourceName", "Group", "NodeID"} {
+	for _, name := range []string{"Topic", "Partition", "Name", "ApiKey", "ResourceName", "Group", "NodeID", "TransactionalID"} {
 		f := v.FieldByName(name)
 		if f.IsValid() && f.Kind() == reflect.Pointer && !f.IsNil() {
 			f = f.Elem()

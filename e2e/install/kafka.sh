@@ -1,8 +1,13 @@
 #!/bin/sh
-# Puts the jars of Apache Kafka into .cache/kafka/libs, once.
+# Puts the jars of Apache Kafka into .cache/kafka/libs and those of Kafka Streams and Connect's file connectors into
+# .cache/kafka/streams, once.
 set -eu
 cd "$(dirname "$0")"
-libs=$(cd ../.. && pwd)/.cache/kafka/libs
-[ ! -e "$libs/.complete" ] || exit 0
-mvn -q -B -f pom.xml dependency:copy-dependencies -DoutputDirectory="$libs" -DincludeScope=runtime
-touch "$libs/.complete"
+kafka=$(cd ../.. && pwd)/.cache/kafka
+copy() {
+	[ ! -e "$kafka/$2/.complete" ] || return 0
+	mvn -q -B -f "$1" dependency:copy-dependencies -DoutputDirectory="$kafka/$2" -DincludeScope=runtime
+	touch "$kafka/$2/.complete"
+}
+copy pom.xml libs
+copy streams.xml streams

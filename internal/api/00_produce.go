@@ -140,6 +140,10 @@ func (h *records) produceOne(
 	})
 	if err != nil {
 		refusePartition(&out, err)
+		if req.TransactionID != nil && errors.Is(err, kerr.InvalidProducerEpoch) {
+			out.ErrorMessage = nil // Kafka's coordinator says this one, without words and before the log is looked at
+			return out, topic.Appended{}
+		}
 		switch out.ErrorCode {
 		case kerr.MessageTooLarge.Code, kerr.CorruptMessage.Code, kerr.UnsupportedCompressionType.Code, kerr.KafkaStorageError.Code:
 			// Kafka's ReplicaManager gives no start with these.

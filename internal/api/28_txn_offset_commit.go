@@ -34,7 +34,13 @@ func (t *transactions) txnOffsetCommit(_ context.Context, r *Request) Reply {
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
 		guard, err := t.verifyOffsets(ctx, known)
 		if err != nil {
-			return refuseTxnOffsetCommit(req, err), nil
+			code, _ := codeOf(err)
+			return offsetsAnswer(req, func(p TopicPartition) int16 {
+				if refused[p] {
+					return kerr.UnknownTopicOrPartition.Code
+				}
+				return code
+			}), nil
 		}
 		answer := t.groups.Submit(func(m *group.Machine, in statelog.Input) statelog.Effects { return m.TxnOffsetCommit(in, known, guard) })
 		committed, err := waitFor(ctx, answer)

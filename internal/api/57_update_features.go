@@ -21,13 +21,14 @@ const (
 //
 // Behavior: makes levels of features the cluster's, all or none, durably. Clients see them in ApiVersions.
 //
-// Version notes: v1 kinds of upgrade and validate only. v2 answers with one error for all.
+// Version notes: v0 only raises levels, as in Apache Kafka, which reads its allow downgrade and takes no notice. v1 kinds of
+// upgrade and validate only. v2 answers with one error for all.
 func (t *topics) updateFeatures(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.UpdateFeaturesRequest)
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
 		changes := make([]cluster.LevelChange, 0, len(req.FeatureUpdates))
 		for _, u := range req.FeatureUpdates {
-			down := u.AllowDowngrade
+			down := false
 			if req.Version >= 1 {
 				if u.UpgradeType < upgradeOnly || u.UpgradeType > unsafeDowngrade {
 					return nil, fmt.Errorf("%w: the kind of upgrade %d is not known", cluster.ErrFeatureLevel, u.UpgradeType)
@@ -49,14 +50,13 @@ func (t *topics) updateFeatures(_ context.Context, r *Request) Reply {
 
 func featuresAnswer(req *kmsg.UpdateFeaturesRequest, errs []error) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.UpdateFeaturesResponse)
-	if req.Version >= 2 {
-		resp.ErrorCode, resp.ErrorMessage = codeOf(errors.Join(errs...))
+	if err := errors.Join(errs...); err != nil || req.Version >= 2 {
+		resp.ErrorCode, resp.ErrorMessage = codeOf(err)
 		return resp
 	}
-	for i, u := range req.FeatureUpdates {
+	for _, u := range req.FeatureUpdates {
 		out := kmsg.NewUpdateFeaturesResponseResult()
-		out.Feature = u.Feature
-		out.ErrorCode, out.ErrorMessage = codeOf(errs[i])
+		out.Feature, out.ErrorMessage = u.Feature, noError()
 		resp.Results = append(resp.Results, out)
 	}
 	return resp

@@ -81,7 +81,10 @@ func (m *Machine) mayCommitTxn(req *kmsg.TxnOffsetCommitRequest, guard Guard) *k
 		return kerr.InvalidTxnState
 	}
 	g := m.groups[req.Group]
+	_, known := m.phaseOf(req.Group)
 	switch {
+	case g == nil && req.Generation >= 0 && known:
+		return kerr.UnknownMemberID // a group of offsets alone has no members
 	case g == nil && req.Generation >= 0:
 		return kerr.IllegalGeneration
 	case g == nil, req.Generation < 0 && g.phase == empty:
