@@ -32,7 +32,9 @@ type Schema struct {
 	tree  *file
 	types *table
 	desc  protoreflect.FileDescriptor
-	files map[string]*file // of the dependencies, by import path
+
+	linker *linker          // of all files that the schema reaches
+	files  map[string]*file // of the dependencies, by import path
 
 	canonical, normalized string
 }
@@ -116,6 +118,7 @@ func (s *Schema) link(dependencies []schema.Dependency) error {
 	}
 	s.types.add("", s.tree)
 	l := newLinker(s.types)
+	s.linker = l
 	for _, d := range dependencies {
 		if _, err := l.link(d.Name, s.files[d.Name]); err != nil {
 			return fmt.Errorf("reference %q: %w", shorten(d.Name), err)

@@ -164,7 +164,7 @@ func (b *treeBuilder) field(d *descriptorpb.FieldDescriptorProto) *field {
 }
 
 func unescape(s string) string {
-	r := &reader{text: s}
+	r := &reader{text: s, bytes: true}
 	var b strings.Builder
 	defer func() { _ = recover() }() // a default that is no escaped text stays as far as it was read
 	for r.pos < len(s) {

@@ -32,7 +32,8 @@ func parseText(text string) (f *file, err error) {
 
 type parser struct {
 	reader
-	f *file
+	f       *file
+	ofBytes bool // the options are those of a bytes field
 }
 
 func (p *parser) file() {
@@ -193,7 +194,9 @@ func (p *parser) field(inOneof bool) (*field, *group) {
 	f := &field{label: label, typ: t, name: p.identifier("field")}
 	p.require('=')
 	f.number = p.number()
+	p.ofBytes = t == "bytes"
 	p.fieldOptions(f)
+	p.ofBytes = false
 	p.require(';')
 	return f, nil
 }
@@ -390,10 +393,14 @@ func (p *parser) method() *method {
 
 func (p *parser) methodType() (stream bool, name string) {
 	p.require('(')
-	name = p.qualified("message")
-	if name == "stream" && p.peek() != ')' {
-		stream, name = true, p.qualified("message")
+	if p.peekWord() == "stream" {
+		start := p.pos
+		p.word()
+		if stream = p.peek() != ')'; !stream {
+			p.pos = start
+		}
 	}
+	name = p.qualified("message")
 	p.require(')')
 	return stream, name
 }

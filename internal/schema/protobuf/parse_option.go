@@ -42,7 +42,9 @@ func (p *parser) option(separator byte) *option {
 		// In the text format a message needs no colon.
 		p.require(separator)
 	}
+	p.bytes = p.ofBytes && separator == '=' && !o.paren && o.name == "default"
 	v := p.value()
+	p.bytes = false
 	for i := len(path) - 1; i >= 0; i-- {
 		path[i].value = v
 		v = value{kind: kindOption, nested: path[i]}

@@ -206,7 +206,11 @@ func (p *printer) field(f *field) {
 	p.put(t, " ", f.name, " = ", strconv.Itoa(f.number))
 	options := slices.Clone(f.options)
 	if f.hasDefault {
-		options = append(options, &option{name: "default", value: value{kind: defaultKind(t), text: f.def}})
+		v := value{kind: defaultKind(t), text: f.def}
+		if t == "bytes" {
+			v = value{kind: kindBytes, text: f.def}
+		}
+		options = append(options, &option{name: "default", value: v})
 	}
 	if f.hasJSON {
 		options = append(options, &option{name: "json_name", value: value{kind: kindString, text: f.jsonName}})
@@ -238,7 +242,7 @@ func defaultKind(t string) kind {
 	switch {
 	case t == "bool":
 		return kindBool
-	case t == "string" || t == "bytes":
+	case t == "string":
 		return kindString
 	case scalars[t]:
 		return kindNumber
@@ -250,9 +254,16 @@ func (p *printer) oneofs(oneofs []*oneof) []*oneof {
 	if !p.normalize() {
 		return oneofs
 	}
-	oneofs = slices.DeleteFunc(slices.Clone(oneofs), func(o *oneof) bool { return len(o.fields) == 0 })
+	oneofs = slices.DeleteFunc(slices.Clone(oneofs), func(o *oneof) bool { return len(o.fields)+len(o.groups) == 0 })
 	first := func(o *oneof) int {
-		return slices.MinFunc(o.fields, func(a, b *field) int { return cmp.Compare(a.number, b.number) }).number
+		lowest := maxNumber
+		for _, f := range o.fields {
+			lowest = min(lowest, f.number)
+		}
+		for _, g := range o.groups {
+			lowest = min(lowest, g.number)
+		}
+		return lowest
 	}
 	slices.SortStableFunc(oneofs, func(a, b *oneof) int { return cmp.Compare(first(a), first(b)) })
 	return oneofs
@@ -288,145 +299,4 @@ func (p *printer) groups(groups []*group) {
 		}
 		p.inside(g.body.name, func() { p.block(head, func() { p.messageBody(g.body) }) })
 	}
-}
-
-// extends prints extensions; a normalized text has those of one message together.
-func (p *printer) extends(extends []*extend) {
-	if len(extends) == 0 || p.bare {
-		return
-	}
-	if p.normalize() {
-		var merged []*extend
-		for _, e := range extends {
-			name := p.scope.qualify(e.name)
-			i := slices.IndexFunc(merged, func(m *extend) bool { return m.name == name })
-			if i < 0 {
-				merged = append(merged, &extend{name: name})
-				i = len(merged) - 1
-			}
-			merged[i].fields = append(merged[i].fields, e.fields...)
-			merged[i].groups = append(merged[i].groups, e.groups...)
-		}
-		extends = merged
-	}
-	p.blank()
-	for _, e := range extends {
-		p.block([]string{"extend ", e.name}, func() {
-			if len(e.fields) > 0 {
-				p.blank()
-				p.fields(e.fields)
-			}
-			p.groups(e.groups)
-		})
-	}
-}
-
-func (p *printer) enum(e *enum) {
-	p.block([]string{"enum ", e.name}, func() {
-		if len(e.reserved)+len(e.options)+len(e.values) > 0 {
-			p.blank()
-		}
-		p.ranges("reserved ", e.reserved)
-		p.optionStatements(p.filter(e.options))
-		values := e.values
-		if p.normalize() {
-			values = slices.Clone(values)
-			slices.SortStableFunc(values, func(a, b *enumValue) int {
-				return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.name, b.name))
-			})
-		}
-		for _, v := range values {
-			p.put(v.name, " = ", strconv.Itoa(v.number))
-			p.bracketOptions(v.options)
-			p.put(";\n")
-		}
-	})
-}
-
-// ranges prints reserved and extensions statements; a normalized text has one value in each.
-func (p *printer) ranges(word string, all []*ranges) {
-	if p.normalize() {
-		var single []*ranges
-		for _, r := range all {
-			for _, v := range r.values {
-				single = append(single, &ranges{values: []rangeValue{v}, options: r.options})
-			}
-		}
-		slices.SortStableFunc(single, func(a, b *ranges) int { return compareRanges(a.values[0], b.values[0]) })
-		all = single
-	}
-	for _, r := range all {
-		p.put(word)
-		for i, v := range r.values {
-			if i > 0 {
-				p.put(", ")
-			}
-			p.put(p.rangeText(v))
-		}
-		p.bracketOptions(r.options)
-		p.put(";\n")
-	}
-}
-
-func compareRanges(a, b rangeValue) int {
-	if a.isName || b.isName {
-		switch {
-		case !b.isName:
-			return 1
-		case !a.isName:
-			return -1
-		}
-		return cmp.Compare(a.name, b.name)
-	}
-	return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
-}
-
-func (p *printer) rangeText(v rangeValue) string {
-	switch {
-	case v.isName:
-		return "\"" + v.name + "\""
-	case !v.isRange || p.normalize() && v.from == v.to:
-		return strconv.Itoa(v.from)
-	case v.to >= maxNumber:
-		return strconv.Itoa(v.from) + " to max"
-	}
-	return strconv.Itoa(v.from) + " to " + strconv.Itoa(v.to)
-}
-
-func (p *printer) service(s *service) {
-	p.block([]string{"service ", s.name}, func() {
-		if options := p.filter(s.options); len(options) > 0 {
-			p.blank()
-			p.optionStatements(options)
-		}
-		if len(s.methods) > 0 {
-			p.blank()
-		}
-		for _, m := range s.methods {
-			p.method(m)
-		}
-	})
-}
-
-func (p *printer) method(m *method) {
-	p.put("rpc ", m.name, " (", p.methodType(m.streamsRequest, m.request), ") returns (",
-		p.methodType(m.streamsAnswer, m.response), ")")
-	if options := p.filter(m.options); len(options) > 0 {
-		p.put(" {\n")
-		p.indent++
-		p.optionStatements(options)
-		p.indent--
-		p.put("}")
-	}
-	p.put(";\n")
-}
-
-func (p *printer) methodType(stream bool, name string) string {
-	if p.normalize() {
-		name = p.scope.qualify(name)
-	}
-	if stream {
-		return "stream " + name
-	}
-	return name
 }

@@ -2,6 +2,7 @@ package protobuf
 
 import (
 	"cmp"
+	"math"
 	"math/big"
 	"slices"
 	"strconv"
@@ -69,6 +70,8 @@ func (p *printer) value(v value) {
 	switch v.kind {
 	case kindString:
 		p.put("\"", escape(v.text), "\"")
+	case kindBytes:
+		p.put("\"", escapeBytes(v.text), "\"")
 	case kindNumber:
 		p.put(p.number(v.text))
 	case kindMap:
@@ -123,7 +126,7 @@ func (p *printer) number(s string) string {
 	if i, ok := new(big.Int).SetString(s, 0); ok {
 		return i.String()
 	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil && len(s) < maxNumberText {
+	if f, err := strconv.ParseFloat(s, 64); err == nil && len(s) < maxNumberText && !math.IsInf(f, 0) && !math.IsNaN(f) {
 		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	return s

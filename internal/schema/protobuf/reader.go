@@ -18,6 +18,7 @@ type reader struct {
 	text  string
 	pos   int
 	depth int
+	bytes bool // escapes stand for bytes, not for characters
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -236,9 +237,9 @@ func (r *reader) escape(b *strings.Builder) {
 		b.WriteByte(escapes[c])
 	case c == 'x' || c == 'X':
 		r.pos++
-		b.WriteRune(rune(r.digits(16, 2)))
+		r.writeEscape(b, r.digits(16, 2))
 	case c >= '0' && c <= '7':
-		b.WriteRune(rune(r.digits(8, 3)))
+		r.writeEscape(b, r.digits(8, 3))
 	case c == 'u':
 		r.pos++
 		b.WriteRune(rune(r.digits(16, 4)))
@@ -248,6 +249,14 @@ func (r *reader) escape(b *strings.Builder) {
 	default:
 		r.pos++
 		b.WriteByte(c)
+	}
+}
+
+func (r *reader) writeEscape(b *strings.Builder, n uint64) {
+	if r.bytes {
+		b.WriteByte(byte(n))
+	} else {
+		b.WriteRune(rune(n))
 	}
 }
 

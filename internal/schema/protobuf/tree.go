@@ -73,7 +73,7 @@ type field struct {
 	name       string
 	number     int
 	hasDefault bool
-	def        string // the default, unquoted
+	def        string // the default, unquoted; the bytes of a bytes field
 	hasJSON    bool
 	jsonName   string
 	options    []*option // without default and json_name
@@ -150,6 +150,7 @@ const (
 	kindEnum   // any other word
 	kindMap    // { ... }
 	kindList   // [ ... ]
+	kindBytes  // the default of a bytes field
 	kindOption // a dotted path: the value is an option of its own
 )
 
