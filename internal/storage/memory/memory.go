@@ -30,6 +30,8 @@ type partition struct {
 	start, end  int64
 	bytes       int64
 	batches     []storage.Batch // Bytes are our own
+	segments    []int64         // where each begins, in order; the last one is written to
+	settings    storage.Settings
 	epochs      []storage.EpochStart
 	checkpoint  []byte
 	checkedAt   int64
@@ -74,6 +76,7 @@ func (s *Store) Open(_ context.Context, id storage.Partition, o storage.OpenOpti
 	if p.owner != nil {
 		p.owner.end()
 	}
+	p.settings = o.Settings
 	l := &log{s: s, p: p, id: id}
 	if o.Advanced != nil {
 		l.moved = make(chan struct{}, 1)
@@ -180,6 +183,7 @@ func (l *log) Append(b storage.Batch) storage.Pending {
 		return done{fmt.Errorf("append %d+%d at %d: %w", b.Base, b.Count, l.p.end, storage.ErrOutOfRange)}
 	}
 	b.Bytes = bytes.Clone(b.Bytes)
+	l.p.roll(b)
 	l.p.batches = append(l.p.batches, b)
 	l.p.bytes += int64(len(b.Bytes))
 	l.p.end = b.Base + int64(b.Count)
@@ -262,6 +266,11 @@ func (l *log) TrimBefore(_ context.Context, offset int64) error {
 		gone++
 	}
 	l.p.batches = slices.Delete(l.p.batches, 0, gone)
+	gone = 0
+	for gone+1 < len(l.p.segments) && l.p.segments[gone+1] <= l.p.start {
+		gone++
+	}
+	l.p.segments = slices.Delete(l.p.segments, 0, gone)
 	return nil
 }
 
@@ -280,11 +289,7 @@ func (l *log) Shape() storage.Shape {
 			sh.MaxTimestampMs, sh.MaxTimestampBase = b.MaxTimestampMs, b.Base
 		}
 	}
-	if n := len(l.p.batches); n > 0 {
-		sh.Segments = []storage.Segment{{
-			Base: l.p.batches[0].Base, End: l.p.end, Bytes: l.p.bytes, MaxTimestampMs: sh.MaxTimestampMs,
-		}}
-	}
+	sh.Segments = l.p.shape()
 	return sh
 }
 
@@ -307,7 +312,11 @@ func (l *log) Checkpoint(context.Context) (int64, []byte, error) {
 	return l.p.checkedAt, l.p.checkpoint, nil
 }
 
-func (l *log) Configure(storage.Settings) {}
+func (l *log) Configure(to storage.Settings) {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	l.p.settings = to
+}
 
 func (l *log) Close() error {
 	l.s.mu.Lock()
