@@ -23,6 +23,7 @@ type Entry struct {
 	Tombstone           bool   // the value is null
 	Drop                bool   // Pack leaves it out
 
+	value []byte
 	whole []byte // with its length
 	rest  []byte // from the offset delta on
 }
@@ -78,12 +79,18 @@ func (u *Unfolded) entry(b []byte) (e Entry, size int, ok bool) {
 	e.rest = in.b
 	e.Offset = u.BaseOffset + in.varint()
 	e.Key = in.nullable()
-	valueBytes := in.varint()
-	e.Tombstone = valueBytes < 0
-	if !e.Tombstone {
-		in.take(valueBytes)
-	}
+	e.value = in.nullable()
+	e.Tombstone = e.value == nil
 	return e, size, !in.bad
+}
+
+// Bytes is the batch as it was read.
+func (u *Unfolded) Bytes() []byte { return u.b }
+
+// Marker reads a record of a control batch; ok is false for control records of other kinds.
+func (u *Unfolded) Marker(i int) (m Marker, ok bool) {
+	e := &u.Records[i]
+	return ReadMarker(Record{Key: e.Key, Value: e.value})
 }
 
 // Pack gives a batch with the records that are not dropped, in the same codec, at the same offsets

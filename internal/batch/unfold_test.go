@@ -30,7 +30,8 @@ func TestPackKeepsWhatIsNotDropped(t *testing.T) {
 			for i := range u.Records {
 				e := &u.Records[i]
 				e.Drop = i%3 != 0
-				if e.Offset != 40+int64(i) || string(e.Key) != string(recs[i].Key) || e.Tombstone != (i%5 == 0) || e.TimestampMs != recs[i].TimestampMs {
+				if e.Offset != 40+int64(i) ||
+					string(e.Key) != string(recs[i].Key) || e.Tombstone != (i%5 == 0) || e.TimestampMs != recs[i].TimestampMs {
 					t.Fatalf("codec %d: record %d is %+v", codec, i, e)
 				}
 			}
@@ -50,7 +51,8 @@ func TestPackKeepsWhatIsNotDropped(t *testing.T) {
 			i := 0
 			for r, err := range Records(out, 1<<20) {
 				if want := recs[i]; err != nil || r.Offset != 40+int64(i) || r.TimestampMs != want.TimestampMs ||
-					string(r.Key) != string(want.Key) || string(r.Value) != string(want.Value) || (r.Value == nil) != (want.Value == nil) || len(r.Headers) != 1 {
+					string(r.Key) != string(want.Key) || string(r.Value) != string(want.Value) ||
+					(r.Value == nil) != (want.Value == nil) || len(r.Headers) != 1 {
 					t.Errorf("codec %d: %+v, want %+v, %v", codec, r, want, err)
 				}
 				i += 3
@@ -73,7 +75,8 @@ func TestHollowBatchesSayWhatTheyWere(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := u.Header
-	if len(u.Records) != 0 || h.Count != 0 || h.LastOffset() != 9 || !h.Control() || !h.Transactional() || h.MaxTimestampMs != 77 || h.ProducerID != 3 {
+	if len(u.Records) != 0 || h.Count != 0 || h.LastOffset() != 9 ||
+		!h.Control() || !h.Transactional() || h.MaxTimestampMs != 77 || h.ProducerID != 3 {
 		t.Errorf("%+v", h)
 	}
 }

@@ -80,7 +80,19 @@ func (c *Config) Check() error {
 	if c.DrainTimeout < 0 {
 		bad("drain-timeout", "%s is negative; choose 0s or more", c.DrainTimeout)
 	}
-	return errors.Join(append(errs, c.Limits.check())...)
+	return errors.Join(append(errs, c.Limits.check(), c.Cleaner.check())...)
+}
+
+func (c *Cleaner) check() error {
+	switch {
+	case c.Backoff <= 0:
+		return fmt.Errorf("cleaner-backoff: %s is too short; choose more than 0s", c.Backoff)
+	case c.DedupeBytes < 1<<20:
+		return fmt.Errorf("cleaner-dedupe-bytes: %d is too small; choose %d or more", c.DedupeBytes, 1<<20)
+	case c.BytesPerSecond < 0:
+		return fmt.Errorf("cleaner-bytes-per-second: %d is negative; choose 0 or more", c.BytesPerSecond)
+	}
+	return nil
 }
 
 func (l *Limits) check() error {

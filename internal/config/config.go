@@ -31,6 +31,24 @@ type Config struct {
 	AutoCreateTopics bool
 	Defaults         Defaults
 	Limits           Limits
+	Cleaner          Cleaner
+}
+
+// Cleaner is how compacted topics are compacted.
+type Cleaner struct {
+	Enabled        bool
+	Backoff        time.Duration
+	DedupeBytes    int
+	BytesPerSecond int64
+}
+
+func (c *Cleaner) bind(f *pflag.FlagSet) {
+	f.BoolVar(&c.Enabled, "cleaner", c.Enabled, "compact topics with cleanup.policy=compact (log.cleaner.enable)")
+	f.DurationVar(&c.Backoff, "cleaner-backoff", c.Backoff, "how long the cleaner rests when nothing is dirty enough (log.cleaner.backoff.ms)")
+	f.IntVar(&c.DedupeBytes, "cleaner-dedupe-bytes", c.DedupeBytes,
+		"most memory for the keys of one cleaning; it is taken only while needed (log.cleaner.dedupe.buffer.size)")
+	f.Int64Var(&c.BytesPerSecond, "cleaner-bytes-per-second", c.BytesPerSecond,
+		"most bytes that the cleaner reads and writes in a second; 0 is no limit (log.cleaner.io.max.bytes.per.second)")
 }
 
 // RegistryClient says how to speak to an external schema registry.
@@ -84,6 +102,7 @@ func Default() Config {
 		Memory:         256 << 20, Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
 		AutoCreateTopics: true,
 		Defaults:         Defaults{Partitions: 1, Kafka: map[string]string{}},
+		Cleaner:          Cleaner{Enabled: true, Backoff: 15 * time.Second, DedupeBytes: 128 << 20},
 		Limits: Limits{
 			MessageBytes: 1048588, RequestBytes: 100 << 20, FetchBytes: 55 << 20,
 			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 128 << 20,
@@ -123,6 +142,7 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "form of a log line: text or json")
 	f.DurationVar(&c.DrainTimeout, "drain-timeout", c.DrainTimeout, "how long requests may take to finish after SIGTERM")
 	c.Limits.bind(f)
+	c.Cleaner.bind(f)
 }
 
 func (r *RegistryClient) bind(f *pflag.FlagSet) {

@@ -31,6 +31,12 @@ func settings(o config.Config) []api.Setting {
 			"How long an unused transactional id is remembered."),
 		number("transaction.abort.timed.out.transaction.cleanup.interval.ms", o.Limits.TransactionAbortCheck.Milliseconds(), 10_000,
 			"How often overdue transactions are aborted."),
+		{
+			Name: "log.cleaner.enable", Value: strconv.FormatBool(o.Cleaner.Enabled), Kind: cluster.Boolean, Default: o.Cleaner.Enabled,
+			Doc: "Whether compacted topics are compacted.",
+		},
+		number("log.cleaner.backoff.ms", o.Cleaner.Backoff.Milliseconds(), 15_000, "How long the cleaner rests."),
+		number("log.cleaner.dedupe.buffer.size", int64(o.Cleaner.DedupeBytes), 128<<20, "Most memory for the keys of one cleaning."),
 		number("log.retention.check.interval.ms", o.Limits.RetentionCheck.Milliseconds(), 300000, "How often old records are looked for."),
 		number("fetch.max.bytes", int64(o.Limits.FetchBytes), 55<<20, "Most bytes that a fetch is answered with."),
 		number("socket.request.max.bytes", int64(o.Limits.RequestBytes), 100<<20, "Largest request."),

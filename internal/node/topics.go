@@ -28,6 +28,12 @@ func (n *Node) openTopics(ctx context.Context, p parts, metadata *cluster.Catalo
 	n.wg.Go(func() { n.topics.Warm(n.life, partitionsOf(metadata.Image())) })
 	n.wg.Go(func() { n.every(p.o.Limits.RetentionCheck, func() { keep.clean(n.life) }) })
 	n.wg.Go(func() { n.every(upkeepEvery, func() { keep.tend(n.life) }) })
+	if p.o.Cleaner.Enabled {
+		c := topic.NewCleaner(n.topics, topic.CleanerOptions{
+			DedupeBytes: p.o.Cleaner.DedupeBytes, BytesPerSecond: p.o.Cleaner.BytesPerSecond, Metrics: p.metrics, Note: p.logger.Warn,
+		})
+		n.wg.Go(func() { n.every(p.o.Cleaner.Backoff, func() { c.Run(n.life) }) })
+	}
 	return n.topics, keep, nil
 }
 

@@ -117,8 +117,14 @@ func (p *Partition) forget() {
 	p.txns.load(nil, nil)
 }
 
+// settingsOf is what the store is told. A compacted topic's segments are sealed in time for
+// max.compaction.lag.ms, as the cleaner never looks at the one that is written to.
 func settingsOf(c *cluster.TopicConfig) storage.Settings {
-	return storage.Settings{SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs}
+	s := storage.Settings{SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs}
+	if c.Compact && c.MaxCompactionLagMs > 0 {
+		s.SegmentMs = min(s.SegmentMs, c.MaxCompactionLagMs)
+	}
+	return s
 }
 
 // ReadCommitted is Read for read_committed: it ends before the last stable offset, and the aborted
@@ -188,21 +194,41 @@ func (p *Partition) MaxTimestamp(ctx context.Context) (offset, timestampMs int64
 	return p.firstAt(ctx, shape.MaxTimestampBase, shape.MaxTimestampMs)
 }
 
-// firstAt looks into the batch at base for the first record that is late enough and still kept.
+// firstAt looks from the batch at base on for the first record that is late enough and still kept.
+// That batch need not have one: its records may be trimmed or cleaned away.
 func (p *Partition) firstAt(ctx context.Context, base, atLeastMs int64) (offset, timestampMs int64, err error) {
-	start := p.LogStartOffset()
-	span, err := p.Read(ctx, max(base, start), 1, true)
-	if err != nil {
-		return -1, -1, err
-	}
-	defer span.Release()
-	b, err := span.Bytes()
-	if err != nil {
-		return -1, -1, err
-	}
-	for r, err := range batch.Records(b, maxDecompressedBytes) {
+	start, end := p.log.Bounds()
+	for from := max(base, start); from < end; {
+		span, err := p.Read(ctx, from, 1, true)
+		if err != nil {
+			return -1, -1, err
+		}
+		b, err := span.Bytes()
+		if err != nil || len(b) == 0 {
+			span.Release()
+			return -1, -1, err
+		}
+		offset, timestampMs = -1, -1
+		h, err := batch.ReadHeader(b)
+		if err == nil && h.MaxTimestampMs >= atLeastMs {
+			offset, timestampMs, err = firstRecordAt(b, start, atLeastMs)
+		}
+		span.Release()
 		if err != nil {
 			return -1, -1, fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
+		}
+		if offset >= 0 {
+			return offset, timestampMs, nil
+		}
+		from = h.LastOffset() + 1
+	}
+	return -1, -1, nil
+}
+
+func firstRecordAt(b []byte, start, atLeastMs int64) (offset, timestampMs int64, err error) {
+	for r, err := range batch.Records(b, maxDecompressedBytes) {
+		if err != nil {
+			return -1, -1, err
 		}
 		if r.TimestampMs >= atLeastMs && r.Offset >= start {
 			return r.Offset, r.TimestampMs, nil
@@ -216,7 +242,7 @@ func (p *Partition) firstAt(ctx context.Context, base, atLeastMs int64) (offset,
 func (p *Partition) SegmentsBefore(timestampMs int64, limit int) []int64 {
 	offsets := []int64{p.LogStartOffset()}
 	for i, s := range p.log.Shape().Segments {
-		if i > 0 && (timestampMs == -1 || s.MaxTimestampMs <= timestampMs) {
+		if i > 0 && (timestampMs == -1 || writtenMs(s) <= timestampMs) {
 			offsets = append(offsets, s.Base)
 		}
 	}
@@ -228,6 +254,14 @@ func (p *Partition) SegmentsBefore(timestampMs int64, limit int) []int64 {
 	}
 	slices.Reverse(offsets)
 	return offsets[:min(len(offsets), max(0, limit))]
+}
+
+// writtenMs is when a segment was last written to, which Kafka takes from its file.
+func writtenMs(s storage.Segment) int64 {
+	if s.AppendedMs > 0 {
+		return s.AppendedMs
+	}
+	return s.MaxTimestampMs
 }
 
 // EndOfEpoch answers OffsetForLeaderEpoch: the largest epoch not above the asked one and the

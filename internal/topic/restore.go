@@ -53,7 +53,13 @@ func (p *Partition) note(h batch.Header, b []byte) error {
 		p.remember(h, h.BaseOffset, nowMs)
 		return nil
 	}
-	for r, err := range batch.Records(b, maxControlBytes) { // none where the cleaner has emptied it
+	if h.Count == 0 && h.ProducerID >= 0 {
+		// The cleaner has emptied it and left it for its epoch.
+		if known := p.entry(h.ProducerID, h.ProducerEpoch); h.ProducerEpoch > known.epoch {
+			known.advance(h.ProducerEpoch)
+		}
+	}
+	for r, err := range batch.Records(b, maxControlBytes) {
 		if err != nil {
 			return err
 		}

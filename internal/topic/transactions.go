@@ -130,3 +130,14 @@ func (t *transactions) load(producers map[int64]*producer, aborted []Aborted) {
 	slices.SortFunc(t.ongoing, func(a, b span) int { return cmp.Compare(a.first, b.first) })
 	t.settle()
 }
+
+// drop forgets aborted transactions of which no record is left.
+func (t *transactions) drop(dead []Aborted) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	gone := make(map[Aborted]bool, len(dead))
+	for _, a := range dead {
+		gone[a] = true
+	}
+	t.aborted = slices.DeleteFunc(t.aborted, func(a Aborted) bool { return gone[a] })
+}
