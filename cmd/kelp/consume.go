@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -49,6 +50,20 @@ The format is text with verbs: %t topic, %p partition, %o offset, %d timestamp i
 }
 
 func consume(c *cobra.Command, servers, topics []string, f consumeFlags) error {
+	formatter, err := kgo.NewRecordFormatter(f.layout)
+	if err != nil {
+		return fmt.Errorf("--format: %w", err)
+	}
+	var line []byte
+	return eachRecord(c, servers, topics, f, func(w io.Writer, r *kgo.Record) error {
+		line = formatter.AppendRecord(line[:0], r)
+		_, err := w.Write(line)
+		return err
+	})
+}
+
+// eachRecord writes the records that the flags ask for, each as write does.
+func eachRecord(c *cobra.Command, servers, topics []string, f consumeFlags, write func(io.Writer, *kgo.Record) error) error {
 	from, err := parsePlace("--from", f.from)
 	if err != nil {
 		return err
@@ -56,10 +71,6 @@ func consume(c *cobra.Command, servers, topics []string, f consumeFlags) error {
 	at := from.offset()
 	if f.group != "" && len(f.partitions) > 0 {
 		return errors.New("--group shares the partitions out itself: give --group or --partition")
-	}
-	formatter, err := kgo.NewRecordFormatter(f.layout)
-	if err != nil {
-		return fmt.Errorf("--format: %w", err)
 	}
 	opts := []kgo.Opt{kgo.ConsumeResetOffset(at)}
 	if f.committed {
@@ -91,7 +102,7 @@ func consume(c *cobra.Command, servers, topics []string, f consumeFlags) error {
 			return err
 		}
 	}
-	return f.print(c, cl, formatter, ends)
+	return f.print(c, cl, ends, write)
 }
 
 // left finds the ends to read up to, without partitions that have nothing for us.
@@ -132,9 +143,10 @@ func (f *consumeFlags) left(ctx context.Context, a *kadm.Client, topics []string
 }
 
 // print writes records until the user, the limit or the ends stop it.
-func (f *consumeFlags) print(c *cobra.Command, cl *kgo.Client, formatter *kgo.RecordFormatter, ends map[string]map[int32]int64) error {
+func (f *consumeFlags) print(c *cobra.Command, cl *kgo.Client, ends map[string]map[int32]int64,
+	write func(io.Writer, *kgo.Record) error,
+) error {
 	out := bufio.NewWriter(c.OutOrStdout()) // flushed after every poll
-	var line []byte
 	for n := 0; !f.stop || len(ends) > 0; {
 		fetches := cl.PollFetches(c.Context())
 		if err := fetches.Err0(); err != nil {
@@ -149,8 +161,7 @@ func (f *consumeFlags) print(c *cobra.Command, cl *kgo.Client, formatter *kgo.Re
 			if end, known := ends[r.Topic][r.Partition]; f.stop && (!known || r.Offset >= end) {
 				continue
 			}
-			line = formatter.AppendRecord(line[:0], r)
-			if _, err := out.Write(line); err != nil {
+			if err := write(out, r); err != nil {
 				return err
 			}
 			done = append(done, r)

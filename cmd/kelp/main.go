@@ -18,8 +18,14 @@ func main() {
 	err := root().ExecuteContext(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "kelp:", err)
-		os.Exit(1)
+		code := 1
+		if chosen, ok := errors.AsType[*exitError](err); ok {
+			code = chosen.code
+		}
+		if err.Error() != "" {
+			fmt.Fprintln(os.Stderr, "kelp:", err)
+		}
+		os.Exit(code)
 	}
 }
 
@@ -44,7 +50,10 @@ and in another terminal:
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; %s --help lists the flags", err, c.CommandPath())
 	})
-	c.AddCommand(serveCommand(), checkConfigCommand(), topicCommand(), groupCommand(), produceCommand(), consumeCommand(), versionCommand())
+	c.AddCommand(
+		serveCommand(), checkConfigCommand(), topicCommand(), groupCommand(), produceCommand(), consumeCommand(), schemaCommand(),
+		versionCommand(),
+	)
 	return c
 }
 

@@ -229,3 +229,60 @@ func TestClientCommands(t *testing.T) {
 		t.Errorf("version: %q", out)
 	}
 }
+
+// The schema commands against the embedded registry, with the exit codes that scripts rely on.
+func TestSchemaCommands(t *testing.T) {
+	s := serve(t, binary(t), nil, "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	first := file("first.avsc", `{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}`)
+	second := file("second.avsc", `{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"b","type":"int","default":0}]}`)
+	broken := file("broken.avsc", `{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"b","type":"int"}]}`)
+	nonsense := file("nonsense.avsc", `nonsense`)
+	f := func(code int, want string, args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), s.bin, append([]string{"schema"}, args...)...)
+		cmd.Env = append(os.Environ(), "KELP_SCHEMA_REGISTRY=http://"+s.registry, "KELP_SERVER="+s.kafka)
+		out, err := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(string(out), want) || strings.Contains(string(out), "\x1b") {
+			t.Errorf("kelp schema %v: exit code %d, want %d with %q: %s (%v)", args, got, code, want, out, err)
+		}
+	}
+	f(0, "compatible under BACKWARD", "check", first, second)
+	f(1, "instead  add a default", "check", first, broken)
+	f(0, `"compatible": true`, "check", first, broken, "--level", "forward", "-o", "json")
+	f(2, "nonsense.avsc", "check", first, nonsense)
+	f(2, "no such file", "check", first, filepath.Join(dir, "none.avsc"))
+	f(2, "unknown flag", "check", "--nonsense")
+	f(2, "--type", "check", first, file("plain.txt", "{}"))
+	f(0, "upgrade first: either", "diff", first, second)
+	f(1, "upgrade first: producers", "diff", first, broken)
+	f(0, "r-value version 1 has id 1", "register", "r-value", first)
+	f(0, "r-value version 2 has id 2", "register", "r-value", second)
+	f(1, "incompatible with an earlier schema", "register", "r-value", file("third.avsc", `"string"`))
+	f(2, "Invalid schema of type AVRO", "register", "r-value", nonsense)
+	f(1, "READER_FIELD_MISSING_DEFAULT_VALUE", "check", "--subject", "r-value", file("fourth.avsc", `{"type":"record","name":"R","fields":[{"name":"c","type":"int"}]}`))
+	f(0, "r-value", "list")
+	f(0, "2", "list", "r-value")
+	f(0, `"version": 1`, "get", "r-value", "1", "-o", "json")
+	f(0, `"default":0`, "get", "--id", "2")
+	f(1, "Schema 99 not found", "get", "--id", "99")
+	f(0, "BACKWARD", "compat")
+	f(0, "FULL_TRANSITIVE", "compat", "r-value", "full_transitive")
+	f(1, "Invalid compatibility level", "compat", "r-value", "sideways")
+	f(0, "BACKWARD", "compat", "r-value", "--unset")
+	f(0, "READONLY", "mode", "r-value", "readonly")
+	f(1, "read-only mode", "delete", "r-value", "1")
+	f(0, "READWRITE", "mode", "r-value", "--unset")
+	f(0, "deleted r-value version 1", "delete", "r-value", "1")
+	f(1, "was soft deleted", "delete", "r-value", "1")
+	f(0, "deleted r-value version 1", "delete", "r-value", "1", "--permanent")
+	f(2, "no schema registry answers", "list", "--registry", "http://127.0.0.1:1")
+}

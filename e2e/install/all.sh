@@ -15,6 +15,16 @@ if [ ! -e "$cache/node/.complete" ]; then
 	npm --prefix "$cache/node" install --silent --no-audit --no-fund kafkajs@2.2.4
 	touch "$cache/node/.complete"
 fi
+# Serializers of schema registries, for e2e/registry.
+if [ ! -e "$cache/python/.schemas" ]; then
+	"$cache/python/bin/pip" -q install 'confluent-kafka[avro,json,protobuf,schemaregistry]==2.16.1' grpcio-tools==1.85.1
+	touch "$cache/python/.schemas"
+fi
+if [ ! -e "$cache/node/.schemas" ]; then
+	npm --prefix "$cache/node" install --silent --no-audit --no-fund \
+		@kafkajs/confluent-schema-registry@4.1.0 @confluentinc/schemaregistry@1.10.1 @bufbuild/protobuf@2.2.5
+	touch "$cache/node/.schemas"
+fi
 if ! command -v kcat >/dev/null; then
 	apt-get -q update >/dev/null && apt-get install -y -q kcat >/dev/null
 fi

@@ -56,6 +56,12 @@ func (c *Config) share(f *pflag.FlagSet) {
 // ServerFromEnv is the server that the client commands speak to unless a flag names one; empty when unset.
 func ServerFromEnv() string { return os.Getenv("KELP_SERVER") }
 
+// SchemaRegistryFromEnv is the registry that kelp schema speaks to unless a flag names one; empty when unset.
+func SchemaRegistryFromEnv() string { return os.Getenv("KELP_SCHEMA_REGISTRY") }
+
+// NoColour says whether the environment asks for plain text (https://no-color.org).
+func NoColour() bool { return os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" }
+
 // EnvName is the environment variable of a key.
 func EnvName(key string) string { return "KELP_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_")) }
 

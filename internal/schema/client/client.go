@@ -206,5 +206,8 @@ func (c *Client) do(ctx context.Context, r request, into any) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err // its address is the placeholder
+	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
