@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kelp/internal/cluster"
+	"kelp/internal/storage"
 )
 
 // topics answers for the cluster's metadata.
@@ -20,6 +21,8 @@ type topics struct {
 	autoCreate        bool
 	settings          []Setting
 	featuresChanged   func(context.Context)
+	// warm opens partitions ahead of their first use.
+	warm func(context.Context, []storage.Partition)
 }
 
 // Metadata: v0-13
@@ -36,11 +39,16 @@ func (t *topics) metadata(ctx context.Context, r *Request) Reply {
 		return Now(t.describe(r, req))
 	}
 	return Later(func(ctx context.Context) (kmsg.Response, error) {
+		asked := make([]kmsg.CreateTopicsRequestTopic, 0, len(missing))
 		for _, name := range missing {
 			c := kmsg.NewCreateTopicsRequestTopic()
 			c.Topic, c.NumPartitions, c.ReplicationFactor = name, -1, -1
+			asked = append(asked, c)
+		}
+		_, errs := t.create(ctx, asked, false)
+		for _, err := range errs {
 			// Whoever came first made it; any other refusal shows as a topic that is not there.
-			if _, err := t.create(ctx, c, false); err != nil && !errors.Is(err, cluster.ErrExists) && !isRefusal(err) {
+			if err != nil && !errors.Is(err, cluster.ErrExists) && !isRefusal(err) {
 				return nil, err
 			}
 		}

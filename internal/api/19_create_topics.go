@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kelp/internal/cluster"
+	"kelp/internal/storage"
 )
 
 // CreateTopics: v0-7
@@ -23,33 +24,74 @@ func (t *topics) createTopics(_ context.Context, r *Request) Reply {
 		for _, asked := range req.Topics {
 			named[asked.Topic]++
 		}
+		var once []kmsg.CreateTopicsRequestTopic
 		for _, asked := range req.Topics {
-			if named[asked.Topic] == 0 {
-				continue // answered already
+			if named[asked.Topic] == 1 {
+				once = append(once, asked)
 			}
-			out := kmsg.NewCreateTopicsResponseTopic()
-			out.Topic, out.NumPartitions, out.ReplicationFactor = asked.Topic, -1, -1
-			made, err := cluster.Topic{}, error(nil)
-			if named[asked.Topic] > 1 {
-				err = refuse(kerr.InvalidRequest, "duplicate topic name")
-			} else {
-				made, err = t.create(ctx, asked, req.ValidateOnly)
+		}
+		made, errs := t.create(ctx, once, req.ValidateOnly)
+		next := 0
+		for _, asked := range req.Topics {
+			switch named[asked.Topic] {
+			case 0: // answered already
+			case 1:
+				resp.Topics = append(resp.Topics, t.created(asked.Topic, made[next], errs[next]))
+				next++
+			default:
+				resp.Topics = append(resp.Topics, t.created(asked.Topic, cluster.Topic{}, refuse(kerr.InvalidRequest, "duplicate topic name")))
+				named[asked.Topic] = 0
 			}
-			named[asked.Topic] = 0
-			if err != nil {
-				out.ErrorCode, out.ErrorMessage = codeOf(err)
-				out.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
-			} else {
-				out.TopicID, out.NumPartitions, out.ReplicationFactor = made.ID, made.Partitions, 1
-				out.Configs = t.createdConfigs(made)
-			}
-			resp.Topics = append(resp.Topics, out)
 		}
 		return resp, nil
 	})
 }
 
-func (t *topics) create(ctx context.Context, asked kmsg.CreateTopicsRequestTopic, validateOnly bool) (cluster.Topic, error) {
+func (t *topics) created(name string, made cluster.Topic, err error) kmsg.CreateTopicsResponseTopic {
+	out := kmsg.NewCreateTopicsResponseTopic()
+	out.Topic, out.NumPartitions, out.ReplicationFactor = name, -1, -1
+	if err != nil {
+		out.ErrorCode, out.ErrorMessage = codeOf(err)
+		out.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
+		return out
+	}
+	out.TopicID, out.NumPartitions, out.ReplicationFactor = made.ID, made.Partitions, 1
+	out.Configs = t.createdConfigs(made)
+	return out
+}
+
+// create makes topics, each by itself, and opens their partitions, so that the first requests for them
+// do not wait for that one after the other.
+func (t *topics) create(
+	ctx context.Context, asked []kmsg.CreateTopicsRequestTopic, validateOnly bool,
+) (made []cluster.Topic, errs []error) {
+	made, errs = make([]cluster.Topic, len(asked)), make([]error, len(asked))
+	var legal []cluster.Topic
+	var places []int
+	for i, a := range asked {
+		topic, err := t.wanted(a)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		legal, places = append(legal, topic), append(places, i)
+	}
+	results, failures := t.catalog.CreateTopics(ctx, legal, validateOnly)
+	var opened []storage.Partition
+	for i, at := range places {
+		made[at], errs[at] = results[i], failures[i]
+		if failures[i] == nil && !validateOnly {
+			for p := range results[i].Partitions {
+				opened = append(opened, partitionOf(results[i], p))
+			}
+		}
+	}
+	t.warm(ctx, opened)
+	return made, errs
+}
+
+// wanted is the topic that a request describes.
+func (t *topics) wanted(asked kmsg.CreateTopicsRequestTopic) (cluster.Topic, error) {
 	none := cluster.Topic{}
 	if err := legalTopicName(asked.Topic); err != nil {
 		return none, err
@@ -84,7 +126,7 @@ func (t *topics) create(ctx context.Context, asked kmsg.CreateTopicsRequestTopic
 		}
 		configs[c.Name] = *c.Value
 	}
-	return t.catalog.CreateTopic(ctx, cluster.Topic{Name: asked.Topic, Partitions: partitions, Configs: configs}, validateOnly)
+	return cluster.Topic{Name: asked.Topic, Partitions: partitions, Configs: configs}, nil
 }
 
 func (t *topics) checkReplicas(partition int32, replicas []int32) error {

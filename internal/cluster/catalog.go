@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,11 @@ var partition = storage.Partition{Topic: fixedID(1)}
 
 // producerIDBlock is how many producer ids one record reserves, as Kafka does.
 const producerIDBlock = 1000
+
+const (
+	replayBytes    = 1 << 20 // read at a time
+	maxRecordBytes = 8 << 20 // most that one batch of records unfolds to
+)
 
 // maxPartitions bounds the partitions of one topic.
 const maxPartitions = 10_000
@@ -131,28 +137,39 @@ func Open(ctx context.Context, store storage.Store, o Options) (*Catalog, error)
 func (c *Catalog) replay(ctx context.Context, img *Image) error {
 	from, end := c.log.Bounds()
 	for from < end {
-		span, err := c.log.Read(ctx, storage.ReadRange{From: from, MaxBytes: 1, AtLeastOne: true})
+		span, err := c.log.Read(ctx, storage.ReadRange{From: from, MaxBytes: replayBytes, AtLeastOne: true})
 		if err != nil {
 			return err
 		}
 		b, err := span.Bytes()
+		for err == nil && len(b) > 0 {
+			from, b, err = c.replayBatch(img, b)
+		}
 		span.Release()
 		if err != nil {
 			return err
 		}
-		for r, err := range batch.Records(b, 1<<20) {
-			if err != nil {
-				return err
-			}
-			var rec record
-			if err := json.Unmarshal(r.Value, &rec); err != nil {
-				return fmt.Errorf("record %d: %w", r.Offset, err)
-			}
-			c.apply(img, rec)
-			from = r.Offset + 1
-		}
 	}
 	return nil
+}
+
+// replayBatch folds in the batch at the front of b and gives the offset behind it and what follows.
+func (c *Catalog) replayBatch(img *Image, b []byte) (next int64, rest []byte, err error) {
+	h, err := batch.ReadHeader(b)
+	if err != nil {
+		return 0, nil, err
+	}
+	for r, err := range batch.Records(b, maxRecordBytes) {
+		if err != nil {
+			return 0, nil, err
+		}
+		var rec record
+		if err := json.Unmarshal(r.Value, &rec); err != nil {
+			return 0, nil, fmt.Errorf("record %d: %w", r.Offset, err)
+		}
+		c.apply(img, rec)
+	}
+	return h.LastOffset() + 1, b[h.TotalBytes():], nil
 }
 
 // apply is the only code that changes an image, live on a copy and on replay.
@@ -193,24 +210,30 @@ func (img *Image) clone() *Image {
 	return &next
 }
 
-// change makes one record durable and applies it.
-func (c *Catalog) change(ctx context.Context, r record) error {
-	r.Version = 1
-	value, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
+// change makes records durable, all or none, and applies them.
+func (c *Catalog) change(ctx context.Context, all ...record) error {
 	_, end := c.log.Bounds()
 	nowMs := c.now().UnixMilli()
+	encoded := make([]batch.Record, 0, len(all))
+	for _, r := range all {
+		r.Version = 1
+		value, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		encoded = append(encoded, batch.Record{TimestampMs: nowMs, Value: value})
+	}
 	o := batch.NoProducer()
 	o.BaseOffset = end
-	b := batch.Encode([]batch.Record{{TimestampMs: nowMs, Value: value}}, o)
-	// The fate of the record must be known before the next one: no context may end this wait.
-	if err := c.log.Append(storage.Batch{Base: end, Count: 1, MaxTimestampMs: nowMs, Bytes: b}).Wait(context.WithoutCancel(ctx)); err != nil {
+	b := storage.Batch{Base: end, Count: int32(len(all)), MaxTimestampMs: nowMs, Bytes: batch.Encode(encoded, o)}
+	// The fate of the records must be known before the next ones: no context may end this wait.
+	if err := c.log.Append(b).Wait(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
 	img := c.Image().clone()
-	c.apply(img, r)
+	for _, r := range all {
+		c.apply(img, r)
+	}
 	c.image.Store(img)
 	return nil
 }
@@ -218,37 +241,75 @@ func (c *Catalog) change(ctx context.Context, r record) error {
 // Image is the newest metadata.
 func (c *Catalog) Image() *Image { return c.image.Load() }
 
-// CreateTopic makes a topic, or with validateOnly just says whether it could be made. Only Name,
-// Partitions and Configs of t are used.
+// CreateTopic is CreateTopics of one.
 func (c *Catalog) CreateTopic(ctx context.Context, t Topic, validateOnly bool) (Topic, error) {
+	made, errs := c.CreateTopics(ctx, []Topic{t}, validateOnly)
+	return made[0], errs[0]
+}
+
+// CreateTopics makes topics, or with validateOnly just says whether they could be made. Only Name,
+// Partitions and Configs of each are used. One fails without the others, those that can be made become
+// durable together: thousands cost one append.
+func (c *Catalog) CreateTopics(ctx context.Context, asked []Topic, validateOnly bool) (made []Topic, errs []error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s, state := StateTopicByName(t.Name); state && !validateOnly {
-		if err := c.show(ctx, s); err != nil {
-			return t, err
+	made, errs = slices.Clone(asked), make([]error, len(asked))
+	if !validateOnly {
+		for i, t := range asked {
+			if s, state := StateTopicByName(t.Name); state {
+				errs[i] = c.show(ctx, s)
+			}
 		}
 	}
 	img := c.Image()
+	if len(asked) > 1 {
+		img = img.clone() // each sees those before it
+	}
+	var all []record
+	for i := range made {
+		if errs[i] == nil {
+			errs[i] = img.check(&made[i])
+		}
+		if errs[i] == nil && !validateOnly {
+			all = append(all, made[i].record())
+		}
+		if errs[i] == nil && len(asked) > 1 {
+			img.put(made[i])
+		}
+	}
+	if len(all) == 0 {
+		return made, errs
+	}
+	if err := c.change(ctx, all...); err != nil {
+		for i := range errs {
+			if errs[i] == nil {
+				errs[i] = err
+			}
+		}
+	}
+	return made, errs
+}
+
+// check completes a topic that can be made, or gives the one that is there with the reason why not.
+func (img *Image) check(t *Topic) error {
 	if known, ok := img.ByName[t.Name]; ok {
-		return known, fmt.Errorf("%w: %s", ErrExists, t.Name)
+		*t = known
+		return fmt.Errorf("%w: %s", ErrExists, t.Name)
 	}
 	if other, ok := img.collision(t.Name); ok {
-		return t, fmt.Errorf("%w: %s", ErrCollides, other)
+		return fmt.Errorf("%w: %s", ErrCollides, other)
 	}
 	if t.Partitions < 1 || t.Partitions > maxPartitions {
-		return t, ErrInvalidPartitions
+		return ErrInvalidPartitions
 	}
 	configs, err := t.Configs.Check()
 	if err != nil {
-		return t, err
+		return err
 	}
 	_, _ = rand.Read(t.ID[:])
 	t.Configs = configs
-	t.Config = img.parse(t)
-	if validateOnly {
-		return t, nil
-	}
-	return t, c.change(ctx, t.record())
+	t.Config = img.parse(*t)
+	return nil
 }
 
 func (t Topic) record() record {

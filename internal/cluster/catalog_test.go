@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -47,5 +49,59 @@ func TestMetadataSurvivesAndProducerIDsAreNeverRepeated(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestTopicsAreMadeTogetherAndFailAlone(t *testing.T) {
+	dir := t.TempDir()
+	s, err := embedded.Open(dir, embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(t.Context(), s, Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateTopic(t.Context(), Topic{Name: "old", Partitions: 1}, false); err != nil {
+		t.Fatal(err)
+	}
+	asked := []Topic{
+		{Name: "old", Partitions: 1}, {Name: "a.b", Partitions: 2}, {Name: "a_b", Partitions: 1}, {Name: "none", Partitions: 0},
+		{Name: "wrong", Partitions: 1, Configs: Configs{"retention.ms": "soon"}},
+	}
+	for i := range 1000 {
+		asked = append(asked, Topic{Name: fmt.Sprintf("t%d", i), Partitions: 1})
+	}
+	_, before := c.log.Bounds()
+	for _, validateOnly := range []bool{true, false} {
+		made, errs := c.CreateTopics(t.Context(), asked, validateOnly)
+		if !errors.Is(errs[0], ErrExists) || !errors.Is(errs[2], ErrCollides) || !errors.Is(errs[3], ErrInvalidPartitions) || errs[4] == nil {
+			t.Fatal(errs[:5])
+		}
+		for i, err := range errs {
+			if _, there := c.Image().ByName[asked[i].Name]; i != 0 && there != (err == nil && !validateOnly) {
+				t.Fatalf("%s: %v, there %v, validate only %v", asked[i].Name, err, there, validateOnly)
+			}
+			if err == nil && made[i].ID == [16]byte{} {
+				t.Fatalf("%s has no id", asked[i].Name)
+			}
+		}
+	}
+	if _, after := c.log.Bounds(); after != before+1001 {
+		t.Fatalf("offsets %d to %d", before, after)
+	}
+	want := c.Image()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = embedded.Open(dir, embedded.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if c, err = Open(t.Context(), s, Options{Now: time.Now}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Image(); !maps.EqualFunc(got.ByID, want.ByID, func(a, b Topic) bool { return a.Name == b.Name && a.Partitions == b.Partitions }) {
+		t.Fatalf("%d topics after a restart, want %d", len(got.ByID), len(want.ByID))
 	}
 }
