@@ -56,7 +56,8 @@ func New(o Options) []Entry {
 	}
 	t := &topics{
 		catalog: o.Catalog, dropped: o.Dropped, advertise: o.Advertise, nodeID: o.NodeID,
-		defaultPartitions: o.DefaultPartitions, autoCreate: o.AutoCreate, settings: o.Settings, warm: o.Partitions.Warm, featuresChanged: o.FeaturesChanged,
+		defaultPartitions: o.DefaultPartitions, autoCreate: o.AutoCreate, settings: o.Settings,
+		warm: o.Partitions.Warm, featuresChanged: o.FeaturesChanged,
 	}
 	g := &groups{coordinator: o.Groups, catalog: o.Catalog, advertise: o.Advertise, nodeID: o.NodeID}
 	x := &transactions{

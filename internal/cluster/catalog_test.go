@@ -66,7 +66,10 @@ func TestTopicsAreMadeTogetherAndFailAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := []Topic{
-		{Name: "old", Partitions: 1}, {Name: "a.b", Partitions: 2}, {Name: "a_b", Partitions: 1}, {Name: "none", Partitions: 0},
+		{Name: "old", Partitions: 1},
+		{Name: "a.b", Partitions: 2},
+		{Name: "a_b", Partitions: 1},
+		{Name: "none", Partitions: 0},
 		{Name: "wrong", Partitions: 1, Configs: Configs{"retention.ms": "soon"}},
 	}
 	for i := range 1000 {
@@ -101,7 +104,8 @@ func TestTopicsAreMadeTogetherAndFailAlone(t *testing.T) {
 	if c, err = Open(t.Context(), s, Options{Now: time.Now}); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Image(); !maps.EqualFunc(got.ByID, want.ByID, func(a, b Topic) bool { return a.Name == b.Name && a.Partitions == b.Partitions }) {
+	same := func(a, b Topic) bool { return a.Name == b.Name && a.Partitions == b.Partitions }
+	if got := c.Image(); !maps.EqualFunc(got.ByID, want.ByID, same) {
 		t.Fatalf("%d topics after a restart, want %d", len(got.ByID), len(want.ByID))
 	}
 }

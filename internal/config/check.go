@@ -108,10 +108,6 @@ func (l *Limits) check() error {
 	atLeast("max-connections", int64(l.Connections), 1)
 	atLeast("max-requests-in-flight", int64(l.RequestsInFlight), 1)
 	atLeast("max-bytes-in-flight", l.BytesInFlight, 1024)
-	if l.BytesInFlight < int64(l.RequestBytes) && l.RequestBytes >= 1024 {
-		errs = append(errs, fmt.Errorf("max-bytes-in-flight: %d is less than max-request-bytes (%d), so such a request could never be read; "+
-			"raise it or lower max-request-bytes", l.BytesInFlight, l.RequestBytes))
-	}
 	if l.MessageBytes > l.RequestBytes {
 		errs = append(errs, fmt.Errorf("max-message-bytes: %d is more than max-request-bytes (%d), so such a batch could never arrive; "+
 			"lower it or raise max-request-bytes", l.MessageBytes, l.RequestBytes))

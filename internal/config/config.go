@@ -105,7 +105,7 @@ func Default() Config {
 		Cleaner:          Cleaner{Enabled: true, Backoff: 15 * time.Second, DedupeBytes: 128 << 20},
 		Limits: Limits{
 			MessageBytes: 1048588, RequestBytes: 100 << 20, FetchBytes: 55 << 20,
-			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 128 << 20,
+			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 64 << 20,
 			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000, GroupDelay: 3 * time.Second,
 			ProducerExpiration: 24 * time.Hour, Producers: 1_000_000, RetentionCheck: 5 * time.Minute,
 			TransactionMaxTimeout: 15 * time.Minute, TransactionAbortCheck: 10 * time.Second,
@@ -129,7 +129,7 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 	f.StringVar(&c.Pprof, "pprof", c.Pprof, "host:port of Go's profiles under /debug/pprof/, on a loopback address; empty serves none")
 	f.Var(&c.Memory, "memory",
 		"what the process aims to stay under, such as 512MiB: "+
-			"half bounds the bytes of unanswered requests, a quarter what the log keeps in memory")
+			"a quarter bounds the bytes of unanswered requests, another what the log keeps in memory")
 	f.Int32Var(&c.NodeID, "node-id", c.NodeID, "number of this broker (node.id)")
 	f.StringVar(&c.Durability, "durability", c.Durability,
 		"when a record is acknowledged: fsync, once it is on stable storage; os, once it is in the page cache, as Kafka does")
@@ -166,8 +166,8 @@ func (l *Limits) bind(f *pflag.FlagSet) {
 	f.IntVar(&l.RequestsInFlight, "max-requests-in-flight", l.RequestsInFlight,
 		"unanswered requests of one connection; the next is read when one has been answered")
 	f.Int64Var(&l.BytesInFlight, "max-bytes-in-flight", l.BytesInFlight,
-		"bytes of all unanswered requests; further ones are read when there is room; "+
-			"half of --memory unless given (queued.max.request.bytes)")
+		"bytes of all unanswered requests; further ones are read when there is room, one that is larger when it is alone; "+
+			"a quarter of --memory unless given (queued.max.request.bytes)")
 	f.DurationVar(&l.IdleTimeout, "idle-timeout", l.IdleTimeout,
 		"a connection that is silent for this long is closed (connections.max.idle.ms)")
 	f.IntVar(&l.FetchSessions, "max-fetch-sessions", l.FetchSessions,

@@ -87,7 +87,7 @@ func TestErrorsNameTheKeyAndTheCure(t *testing.T) {
 		{args: []string{"--listen", "a:70000"}, want: `listen: "a:70000" has the port "70000", which is no number up to 65535`},
 		{args: []string{"--advertise", "a:0"}, want: `advertise: "a:0" has port 0; write the host:port that clients can reach`},
 		{args: []string{"--default-partitions", "0"}, want: "default-partitions: 0 is out of range; choose 1 to 10000"},
-		{args: []string{"--max-bytes-in-flight", "2048"}, want: "raise it or lower max-request-bytes"},
+		{args: []string{"--max-bytes-in-flight", "1000"}, want: "choose 1024 or more"},
 		{args: []string{"--idle-timeout", "0s"}, want: "idle-timeout: 0s is too short; choose more than 0s"},
 	} {
 		_, err := load(t, given.file, given.env, given.args...)
@@ -115,10 +115,10 @@ func TestMemoryIsSharedOutAndSizesHaveUnits(t *testing.T) {
 		memory          Bytes
 		inFlight, frame int64
 	}{
-		"256MiB":     {256 << 20, 128 << 20, 100 << 20},
-		"64mib":      {64 << 20, 32 << 20, 32 << 20},
-		"1GB":        {1e9, 5e8, 100 << 20},
-		"1073741824": {1 << 30, 1 << 29, 100 << 20},
+		"256MiB":     {256 << 20, 64 << 20, 100 << 20},
+		"64mib":      {64 << 20, 16 << 20, 32 << 20},
+		"1GB":        {1e9, 25e7, 100 << 20},
+		"1073741824": {1 << 30, 1 << 28, 100 << 20},
 	} {
 		c, err := load(t, "memory: "+given+"\n", nil)
 		if err != nil {

@@ -44,12 +44,11 @@ func (c *Config) Load(f *pflag.FlagSet, path string, lookup func(string) (string
 
 // share gives the limits that nobody chose their part of the memory.
 func (c *Config) share(f *pflag.FlagSet) {
-	half := int64(c.Memory) / 2
 	if !f.Changed("max-bytes-in-flight") {
-		c.Limits.BytesInFlight = half
+		c.Limits.BytesInFlight = int64(c.Memory) / 4
 	}
 	if !f.Changed("max-request-bytes") {
-		c.Limits.RequestBytes = int(min(int64(c.Limits.RequestBytes), half))
+		c.Limits.RequestBytes = min(c.Limits.RequestBytes, int(c.Memory)/2)
 	}
 }
 

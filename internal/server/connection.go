@@ -101,7 +101,9 @@ func (c *connection) readFrame() (frame *wire.Buffer, began time.Time, err error
 		}
 	}
 	frame, err = c.in.Body(n, func(bytes int) error {
-		// Only bytes that arrive are charged: a claimed length must not starve others.
+		// Only bytes that arrive are charged: a claimed length must not starve others. A request of more
+		// than there is room for in all takes all of it.
+		bytes = int(min(int64(bytes), c.s.o.Limits.InFlightBytes-c.held))
 		if err := c.s.acquire(c.ctx, int64(bytes)); err != nil {
 			return fmt.Errorf("no room for a request of %d bytes: %w", n, err)
 		}

@@ -28,7 +28,7 @@ type Limits struct {
 	FrameBytes    int           // largest request, as socket.request.max.bytes: 100 MiB
 	Connections   int           // open connections, further ones are closed at once: 10,000
 	InFlight      int           // unanswered requests of a connection; the next is not read: 100
-	InFlightBytes int64         // bytes of all unanswered requests; further ones wait for room: 1 GiB
+	InFlightBytes int64         // bytes of all unanswered requests; further ones wait for room, one that is larger until it is alone: 64 MiB
 	FrameTimeout  time.Duration // a request must arrive whole within this after its first byte: 1 minute
 	IdleTimeout   time.Duration // as connections.max.idle.ms: 10 minutes
 	WriteTimeout  time.Duration // a client that takes nothing for this long is closed: 2 minutes
@@ -78,9 +78,8 @@ func New(o Options) *Server {
 		l.FrameTimeout = time.Minute
 	}
 	if l.InFlightBytes == 0 {
-		l.InFlightBytes = 1 << 30
+		l.InFlightBytes = 64 << 20
 	}
-	l.InFlightBytes = max(l.InFlightBytes, int64(l.FrameBytes)) // or the largest request could never be read
 	s := &Server{
 		o: o, table: make(map[int16]*api.Entry, len(o.Table)), conns: map[net.Conn]struct{}{},
 		room: semaphore.NewWeighted(l.InFlightBytes), m: newMetrics(o.Metrics, o.Table), drain: make(chan struct{}),

@@ -291,6 +291,30 @@ func TestRequestsWaitForRoomInTheByteBudget(t *testing.T) {
 	second.expect(2)
 }
 
+func TestARequestBeyondTheBudgetIsReadWhenItIsAlone(t *testing.T) {
+	g := newGate()
+	_, addr := start(t, g, Limits{FrameBytes: 1 << 20, InFlightBytes: 1000})
+	large := kmsg.NewPtrMetadataRequest()
+	for range 20 {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(string(make([]byte, 30_000)))
+		large.Topics = append(large.Topics, topic)
+	}
+	first, second := dial(t, addr), dial(t, addr)
+	first.send(1, kmsg.NewPtrMetadataRequest())
+	await(t, g.began, "the small request")
+	go func() { _, _ = second.Write(kmsg.NewRequestFormatter().AppendRequest(nil, large, 2)) }()
+	select {
+	case <-g.began:
+		t.Fatal("a request larger than the budget was read beside another")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(g.let)
+	first.expect(1)
+	await(t, g.began, "the large request, once it is alone")
+	second.expect(2)
+}
+
 func TestUnansweredRequestsOfAConnectionAreBounded(t *testing.T) {
 	g := newGate()
 	_, addr := start(t, g, Limits{InFlight: 2})
