@@ -15,7 +15,8 @@ import (
 //
 // Behavior: topics show every key with the value in force and, when asked, all that could be;
 // brokers show the same keys under the brokers' names and what the broker was started with. The
-// broker "" is the default of all brokers: just what was set there.
+// broker "" is the default of all brokers: just what was set there. Groups show their own keys,
+// whether or not the group is there.
 //
 // Version notes: v1 sources and synonyms. v3 types and documentation.
 func (t *topics) describeConfigs(_ context.Context, r *Request) Reply {
@@ -65,7 +66,12 @@ func (t *topics) configsOf(asked kmsg.DescribeConfigsRequestResource) ([]kmsg.De
 		if err := t.checkBroker(asked.ResourceName); err != nil {
 			return nil, err
 		}
-		return append(brokerConfigs(img), t.startConfigs()...), nil
+		return slices.Concat(brokerConfigs(img), coordinatorConfigs(img), t.startConfigs()), nil
+	case kmsg.ConfigResourceTypeGroupConfig:
+		if asked.ResourceName == "" {
+			return nil, refuse(kerr.InvalidRequest, "the group's name is empty")
+		}
+		return groupConfigs(img, asked.ResourceName), nil
 	default:
 		return nil, refuse(kerr.InvalidRequest, "configs of resource type %s are not kept here", asked.ResourceType)
 	}

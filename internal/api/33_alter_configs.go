@@ -78,6 +78,8 @@ func (t *topics) configure(ctx context.Context, of resource, change edit, valida
 			}
 		}
 		return t.configureBroker(ctx, of.name == "", change, validateOnly)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return t.configureGroup(ctx, of.name, change, validateOnly)
 	default:
 		return refuse(kerr.InvalidRequest, "configs of resource type %s are not kept here", of.kind)
 	}

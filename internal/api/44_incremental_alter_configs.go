@@ -65,6 +65,9 @@ func changeOne(next cluster.Configs, c kmsg.IncrementalAlterConfigsRequestResour
 		k, known = cluster.BrokerKey(c.Name)
 	}
 	if !known {
+		k, known = cluster.GroupKey(c.Name)
+	}
+	if !known {
 		return refuse(kerr.InvalidConfig, "unknown config %s", c.Name)
 	}
 	if c.Op == kmsg.IncrementalAlterConfigOpDelete {

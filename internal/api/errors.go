@@ -32,6 +32,8 @@ func codeOf(err error) (code int16, message *string) {
 		return kerr.InvalidTopicException.Code, &text
 	case errors.Is(err, cluster.ErrInvalidPartitions):
 		return kerr.InvalidPartitions.Code, &text
+	case errors.Is(err, cluster.ErrTooMany):
+		return kerr.PolicyViolation.Code, &text
 	case errors.Is(err, cluster.ErrState):
 		return kerr.PolicyViolation.Code, &text
 	case errors.Is(err, cluster.ErrInvalidConfig):

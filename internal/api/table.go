@@ -79,6 +79,11 @@ func New(o Options) []Entry {
 		{Key: kmsg.DescribeGroups, Min: 0, Max: 6, Handle: g.describeGroups, Refuse: refuseDescribeGroups},
 		{Key: kmsg.ListGroups, Min: 0, Max: 5, Handle: g.listGroups, Refuse: refuseListGroups},
 		{Key: kmsg.DeleteGroups, Min: 0, Max: 3, Handle: g.deleteGroups, Refuse: refuseDeleteGroups},
+		{
+			Key: kmsg.ConsumerGroupHeartbeat, Min: 0, Max: 1,
+			Handle: g.consumerGroupHeartbeat, Refuse: refuseConsumerGroupHeartbeat,
+		},
+		{Key: kmsg.ConsumerGroupDescribe, Min: 0, Max: 1, Handle: g.consumerGroupDescribe, Refuse: refuseConsumerGroupDescribe},
 		{Key: kmsg.OffsetDelete, Min: 0, Max: 0, Handle: g.offsetDelete, Refuse: refuseOffsetDelete},
 		{Key: kmsg.CreateTopics, Min: 0, Max: 7, Handle: t.createTopics, Refuse: refuseCreateTopics},
 		{Key: kmsg.DeleteTopics, Min: 0, Max: 6, Handle: t.deleteTopics, Refuse: refuseDeleteTopics},

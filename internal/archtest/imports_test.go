@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"storage/memory":      {"storage"},
 	"storage/embedded":    {"storage"},
 	"statelog":            {"storage", "batch"},
-	"group":               {"statelog"},
+	"group":               {"group/assign", "statelog"},
 	"group/assign":        {},
 	"txn":                 {"statelog"},
 	"cluster":             {"storage", "batch"},

@@ -52,11 +52,12 @@ type Image struct {
 	ClusterID      string
 	ByName         map[string]Topic
 	ByID           map[[16]byte]Topic
-	DefaultConfigs Configs          // set for all brokers
-	BrokerConfigs  Configs          // set for this broker
-	static         Configs          // given at start
-	levels         map[string]int16 // finalized features, where somebody chose
-	FeaturesEpoch  int64            // counts their changes
+	DefaultConfigs Configs            // set for all brokers
+	BrokerConfigs  Configs            // set for this broker
+	GroupConfigs   map[string]Configs // set for consumer groups, by group
+	static         Configs            // given at start
+	levels         map[string]int16   // finalized features, where somebody chose
+	FeaturesEpoch  int64              // counts their changes
 }
 
 // record is one metadata record: JSON with one of the fields set. Version 1.
@@ -68,6 +69,7 @@ type record struct {
 	ProducerIDs int64       `json:"producerIds,omitempty"` // first id not reserved
 	Configs     *confRec    `json:"brokerConfigs,omitempty"`
 	Feature     *featureRec `json:"feature,omitempty"`
+	Group       *groupRec   `json:"groupConfigs,omitempty"`
 }
 
 // topicRec is a topic as it is from now on: new, grown or configured anew.
@@ -187,6 +189,8 @@ func (c *Catalog) apply(img *Image, r record) {
 		c.reserved = r.ProducerIDs
 	case r.Feature != nil:
 		img.finalize(*r.Feature)
+	case r.Group != nil:
+		img.putGroup(*r.Group)
 	case r.Configs != nil:
 		if r.Configs.AllBrokers {
 			img.DefaultConfigs = r.Configs.Configs

@@ -19,8 +19,11 @@ type Feature struct {
 // records, 2 bumps the epoch at every end (KIP-890).
 var TransactionVersion = Feature{"transaction.version", 0, 2, 2}
 
+// GroupVersion is the level of groups: 1 brings the consumer protocol (KIP-848).
+var GroupVersion = Feature{"group.version", 0, 1, 1}
+
 // Features are all that this version knows, by name.
-var Features = []Feature{{"group.version", 0, 0, 0}, TransactionVersion}
+var Features = []Feature{GroupVersion, TransactionVersion}
 
 // The reasons for which a level is refused.
 var (

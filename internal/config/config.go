@@ -137,7 +137,8 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 	f.BoolVar(&c.AutoCreateTopics, "auto-create-topics", c.AutoCreateTopics,
 		"create a topic when a client asks for one that is missing (auto.create.topics.enable)")
 	f.StringToStringVar(&c.Defaults.Kafka, "broker-config", c.Defaults.Kafka,
-		"key=value of Kafka's broker configs that are the defaults of topics, such as log.retention.ms=86400000; may be given several times")
+		"key=value of Kafka's broker configs that are the defaults of topics, such as log.retention.ms=86400000, or of groups, such as "+
+			"group.consumer.session.timeout.ms=60000; may be given several times")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "least important line that is logged: debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "form of a log line: text or json")
 	f.DurationVar(&c.DrainTimeout, "drain-timeout", c.DrainTimeout, "how long requests may take to finish after SIGTERM")

@@ -11,13 +11,19 @@ import (
 	"kelp/internal/statelog"
 )
 
-// classicType is the type of groups of the classic protocol and of simple consumers.
-const classicType = "classic"
+// The types of groups: of the classic protocol and simple consumers, and of the consumer protocol.
+const (
+	classicType  = "classic"
+	consumerType = "consumer"
+)
 
 // phaseOf is a group's state; one that only has offsets is empty.
 func (m *Machine) phaseOf(id string) (p phase, known bool) {
 	if g := m.groups[id]; g != nil {
 		return g.phase, true
+	}
+	if g := m.consumers[id]; g != nil {
+		return g.phase(), true
 	}
 	return empty, m.offsets[id] != nil || len(m.pendingOf(id)) > 0
 }
@@ -29,20 +35,23 @@ func (m *Machine) ListGroups(in statelog.Input, req *kmsg.ListGroupsRequest) sta
 	wanted := func(filter []string, value string) bool {
 		return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(f, value) })
 	}
-	list := func(id, protocolType string, p phase) {
-		if !wanted(req.StatesFilter, string(p)) || !wanted(req.TypesFilter, classicType) {
+	list := func(id, protocolType, groupType string, p phase) {
+		if !wanted(req.StatesFilter, string(p)) || !wanted(req.TypesFilter, groupType) {
 			return
 		}
 		out := kmsg.NewListGroupsResponseGroup()
-		out.Group, out.ProtocolType, out.GroupState, out.GroupType = id, protocolType, string(p), classicType
+		out.Group, out.ProtocolType, out.GroupState, out.GroupType = id, protocolType, string(p), groupType
 		resp.Groups = append(resp.Groups, out)
 	}
 	for id, g := range m.groups {
-		list(id, g.protocolType, g.phase)
+		list(id, g.protocolType, classicType, g.phase)
+	}
+	for id, g := range m.consumers {
+		list(id, consumerProtocol, consumerType, g.phase())
 	}
 	for id := range m.offsets {
-		if m.groups[id] == nil {
-			list(id, "", empty)
+		if m.groups[id] == nil && m.consumers[id] == nil {
+			list(id, "", classicType, empty)
 		}
 	}
 	slices.SortFunc(resp.Groups, func(a, b kmsg.ListGroupsResponseGroup) int { return strings.Compare(a.Group, b.Group) })
@@ -69,10 +78,14 @@ func (m *Machine) describe(id string, version int16) kmsg.DescribeGroupsResponse
 		out.ErrorCode = kerr.InvalidGroupID.Code
 		return out
 	}
-	if !known {
+	if consumer := m.consumers[id] != nil; !known || consumer {
 		out.State = "Dead"
+		text := fmt.Sprintf("Group %s not found.", id)
+		if consumer {
+			text = fmt.Sprintf("Group %s is not a classic group.", id)
+		}
 		if version >= 6 {
-			out.ErrorCode, out.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr(fmt.Sprintf("Group %s not found.", id))
+			out.ErrorCode, out.ErrorMessage = kerr.GroupIDNotFound.Code, &text
 		}
 		return out
 	}
@@ -123,6 +136,9 @@ func (m *Machine) DeleteGroups(in statelog.Input, req *kmsg.DeleteGroupsRequest)
 			}
 			if g := m.groups[id]; g != nil {
 				m.forget(&e, g)
+			}
+			if g := m.consumers[id]; g != nil {
+				e.Records = append(e.Records, g.forgetGroup()...)
 			}
 		}
 		resp.Groups = append(resp.Groups, out)

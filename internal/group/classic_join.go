@@ -23,7 +23,16 @@ func joinFailed(req *kmsg.JoinGroupRequest, err *kerr.Error, memberID string) *k
 // JoinGroup makes a member and answers once its generation begins. The request's bytes are kept.
 func (m *Machine) JoinGroup(in statelog.Input, client Client, req *kmsg.JoinGroupRequest) statelog.Effects {
 	var e statelog.Effects
-	if memberID, err := m.join(&e, arrival{in, client, req}); err != nil {
+	a := arrival{in, client, req}
+	join := m.join
+	if g := m.consumers[req.Group]; g != nil {
+		if len(g.members) > 0 {
+			join = func(e *statelog.Effects, a arrival) (string, *kerr.Error) { return m.joinConsumer(e, a, g) }
+		} else {
+			e.Records = append(e.Records, g.forgetGroup()...)
+		}
+	}
+	if memberID, err := join(&e, a); err != nil {
 		reply(&e, in.Ticket, joinFailed(req, err, memberID))
 	}
 	return e
@@ -46,7 +55,13 @@ func (m *Machine) join(e *statelog.Effects, a arrival) (string, *kerr.Error) {
 		return req.MemberID, kerr.InvalidSessionTimeout
 	case g == nil && req.MemberID != "":
 		return req.MemberID, kerr.UnknownMemberID
+	case !fits(req.Group):
+		return req.MemberID, kerr.InvalidGroupID
+	case !fitsOrNil(req.InstanceID) || protocolBytes(req.Protocols) > maxMemberBytes:
+		return req.MemberID, kerr.InvalidRequest
 	case g != nil && !g.hasRoom(req.MemberID, m.o.MaxSize):
+		return req.MemberID, kerr.GroupMaxSizeReached
+	case g != nil && g.memberBytes(req.MemberID)+protocolBytes(req.Protocols) > maxGroupBytes:
 		return req.MemberID, kerr.GroupMaxSizeReached
 	case req.ProtocolType == "" || len(req.Protocols) == 0 || g != nil && !g.takes(req):
 		return req.MemberID, kerr.InconsistentGroupProtocol
@@ -172,7 +187,7 @@ func (mb *member) update(client Client, req *kmsg.JoinGroupRequest) {
 	if req.Version >= 1 {
 		mb.rebalance = time.Duration(max(0, req.RebalanceTimeoutMillis)) * time.Millisecond
 	}
-	mb.protocols = req.Protocols
+	mb.protocols, mb.bytes = req.Protocols, protocolBytes(req.Protocols)
 }
 
 // hasRoom says whether a member fits in, pending ones included.
@@ -180,9 +195,9 @@ func (g *group) hasRoom(memberID string, most int) bool {
 	return g.members[memberID] != nil || g.pending[memberID] || len(g.members)+len(g.pending) < most
 }
 
-func newID(in statelog.Input, prefix string) string {
+func newID(in statelog.Input, name string) string {
 	id := in.NewID()
-	return fmt.Sprintf("%s-%x-%x-%x-%x-%x", prefix, id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+	return fmt.Sprintf("%s-%x-%x-%x-%x-%x", prefix(name), id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 }
 
 func sameProtocols(a, b []kmsg.JoinGroupRequestProtocol) bool {
@@ -216,8 +231,10 @@ func (g *group) allKnow(protocol string) bool {
 	return true
 }
 
-func (mb *member) knows(protocol string) bool {
-	return slices.ContainsFunc(mb.protocols, func(p kmsg.JoinGroupRequestProtocol) bool { return p.Name == protocol })
+func (mb *member) knows(protocol string) bool { return knows(mb.protocols, protocol) }
+
+func knows(protocols []kmsg.JoinGroupRequestProtocol, name string) bool {
+	return slices.ContainsFunc(protocols, func(p kmsg.JoinGroupRequestProtocol) bool { return p.Name == name })
 }
 
 // metadata is what the member said for a protocol.

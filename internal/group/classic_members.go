@@ -43,9 +43,29 @@ func (m *Machine) check(groupID, memberID string, instance *string, generation i
 	return g, mb, err
 }
 
+func syncFailed(req *kmsg.SyncGroupRequest, err *kerr.Error) *kmsg.SyncGroupResponse {
+	resp := req.ResponseKind().(*kmsg.SyncGroupResponse)
+	resp.ErrorCode = err.Code
+	return resp
+}
+
+func assignedBytes(req *kmsg.SyncGroupRequest) int {
+	n := 0
+	for _, a := range req.GroupAssignment {
+		n += len(a.MemberAssignment)
+	}
+	return n
+}
+
 // SyncGroup answers with the member's assignment once the leader has given it.
 func (m *Machine) SyncGroup(in statelog.Input, req *kmsg.SyncGroupRequest) statelog.Effects {
 	var e statelog.Effects
+	if g := m.consumers[req.Group]; g != nil {
+		if err := m.syncConsumer(&e, in, g, req); err != nil {
+			reply(&e, in.Ticket, syncFailed(req, err))
+		}
+		return e
+	}
 	g, mb, err := m.check(req.Group, req.MemberID, req.InstanceID, req.Generation)
 	switch {
 	case req.Version >= 5 && (req.ProtocolType == nil || req.Protocol == nil):
@@ -55,11 +75,11 @@ func (m *Machine) SyncGroup(in statelog.Input, req *kmsg.SyncGroupRequest) state
 		err = kerr.InconsistentGroupProtocol
 	case g.phase == preparing:
 		err = kerr.RebalanceInProgress
+	case g.phase == completing && mb.id == g.leader && assignedBytes(req) > maxGroupBytes:
+		err = kerr.UnknownServerError // as Kafka says of a record that is too large
 	}
 	if err != nil {
-		resp := req.ResponseKind().(*kmsg.SyncGroupResponse)
-		resp.ErrorCode = err.Code
-		reply(&e, in.Ticket, resp)
+		reply(&e, in.Ticket, syncFailed(req, err))
 		return e
 	}
 	m.arm(&e, in, g, mb)
@@ -97,18 +117,29 @@ func (m *Machine) SyncGroup(in statelog.Input, req *kmsg.SyncGroupRequest) state
 func (m *Machine) Heartbeat(in statelog.Input, req *kmsg.HeartbeatRequest) statelog.Effects {
 	var e statelog.Effects
 	resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
-	g, mb, err := m.check(req.Group, req.MemberID, req.InstanceID, req.Generation)
-	if err == nil {
-		m.arm(&e, in, g, mb)
-		if g.phase == preparing {
-			err = kerr.RebalanceInProgress
-		}
+	var err *kerr.Error
+	if cg := m.consumers[req.Group]; cg != nil {
+		err = m.heartbeatConsumer(&e, in, cg, req)
+	} else {
+		err = m.heartbeat(&e, in, req)
 	}
 	if err != nil {
 		resp.ErrorCode = err.Code
 	}
 	reply(&e, in.Ticket, resp)
 	return e
+}
+
+func (m *Machine) heartbeat(e *statelog.Effects, in statelog.Input, req *kmsg.HeartbeatRequest) *kerr.Error {
+	g, mb, err := m.check(req.Group, req.MemberID, req.InstanceID, req.Generation)
+	if err != nil {
+		return err
+	}
+	m.arm(e, in, g, mb)
+	if g.phase == preparing {
+		return kerr.RebalanceInProgress
+	}
+	return nil
 }
 
 // LeaveGroup takes members out; the others rebalance.
@@ -120,6 +151,14 @@ func (m *Machine) LeaveGroup(in statelog.Input, req *kmsg.LeaveGroupRequest) sta
 		one := kmsg.NewLeaveGroupRequestMember()
 		one.MemberID = req.MemberID
 		leaving = []kmsg.LeaveGroupRequestMember{one}
+	}
+	if cg := m.consumers[req.Group]; cg != nil {
+		resp.Members = m.leaveConsumer(&e, in, cg, leaving)
+		if req.Version < 3 {
+			resp.ErrorCode, resp.Members = resp.Members[0].ErrorCode, nil
+		}
+		reply(&e, in.Ticket, resp)
+		return e
 	}
 	g := m.groups[req.Group]
 	switch {

@@ -13,7 +13,7 @@ import (
 // rebalance moves the group into preparing, and on once everybody has joined.
 func (m *Machine) rebalance(e *statelog.Effects, in statelog.Input, g *group, why string) {
 	switch g.phase {
-	case preparing:
+	case preparing, assigning, reconciling: // the last two are no states of a classic group
 	case empty:
 		longest := g.longestRebalance()
 		g.delayed, g.grown = m.o.InitialRebalanceDelay > 0, false

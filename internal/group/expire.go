@@ -15,10 +15,13 @@ func (m *Machine) armExpiry(e *statelog.Effects, in statelog.Input) {
 // any more, when it was committed (KIP-211).
 func (m *Machine) expire(e *statelog.Effects, in statelog.Input) {
 	for id, offsets := range m.offsets {
-		g := m.groups[id]
+		g, cg := m.groups[id], m.consumers[id]
 		subscribed := g.subscribed()
 		left, pending := len(offsets), m.pendingOf(id)
 		for p, o := range offsets {
+			if cg != nil && cg.reads(p.topic) {
+				continue
+			}
 			if !pending[p] && m.expired(in, g, subscribed, p, o) {
 				e.Records = append(e.Records, forgetOffset(id, p))
 				left--
@@ -26,6 +29,14 @@ func (m *Machine) expire(e *statelog.Effects, in statelog.Input) {
 		}
 		if left == 0 && g != nil && g.phase == empty {
 			m.forget(e, g)
+		}
+		if left == 0 && cg != nil && len(cg.members) == 0 {
+			e.Records = append(e.Records, cg.forgetGroup()...)
+		}
+	}
+	for id, cg := range m.consumers {
+		if len(cg.members) == 0 && m.offsets[id] == nil {
+			e.Records = append(e.Records, cg.forgetGroup()...)
 		}
 	}
 	for id, g := range m.groups {

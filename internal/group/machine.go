@@ -1,13 +1,15 @@
 // Package group is the rules of consumer groups: the classic protocol (join, sync, heartbeat,
-// leave), committed offsets, and their administration. It is a pure machine: requests and timeouts
-// in; records, replies, timers and notes out. It has no clock, lock, goroutine or logger.
+// leave), the consumer protocol (KIP-848), the way of a group from one to the other, committed
+// offsets, and their administration. It is a pure machine: requests and timeouts in; records,
+// replies, timers and notes out. It has no clock, lock, goroutine or logger.
 //
 // Durable are a group's members and assignment, from the moment the leader gave it, and offsets, in
 // the record formats of Kafka's __consumer_offsets: after a restart members go on where they were.
 // Soft are joins and syncs that wait: after a restart they are asked again.
 //
 // Invariants: a generation has one leader, and its members are exactly those that answered its
-// join. Every ticket of a waiting join or sync is answered once.
+// join. Every ticket of a waiting join or sync is answered once. In a consumer group no partition is
+// given to a member before the one that had it has given it up or is out.
 package group
 
 import (
@@ -20,6 +22,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"kelp/internal/group/assign"
 	"kelp/internal/statelog"
 )
 
@@ -32,6 +35,13 @@ type Options struct {
 	MaxMetadataBytes      int           // offset.metadata.max.bytes
 	OffsetsRetention      time.Duration // offsets.retention.minutes
 	OffsetsRetentionCheck time.Duration // offsets.retention.check.interval.ms
+	ConsumerMaxSize       int           // group.consumer.max.size
+	Assignors             []string      // group.consumer.assignors, the first is the default
+	Migration             Migration     // group.consumer.migration.policy
+	// Topics gives the topics as they are now.
+	Topics func() Topics
+	// Settings are a group's session timeout and heartbeat interval: its own, or the broker's.
+	Settings func(group string) (session, heartbeat time.Duration)
 }
 
 // Defaults are Kafka's, with a bound on the size of a group.
@@ -40,15 +50,19 @@ func Defaults() Options {
 		InitialRebalanceDelay: 3 * time.Second, MinSessionTimeoutMs: 6000, MaxSessionTimeoutMs: 1_800_000,
 		MaxSize: 10_000, MaxMetadataBytes: 4096,
 		OffsetsRetention: 7 * 24 * time.Hour, OffsetsRetentionCheck: 10 * time.Minute,
+		ConsumerMaxSize: 10_000, Assignors: []string{assign.UniformName, assign.RangeName}, Migration: MigrateBoth,
+		Topics:   func() Topics { return noTopics{} },
+		Settings: func(string) (session, heartbeat time.Duration) { return 45 * time.Second, 5 * time.Second },
 	}
 }
 
 // Machine holds the groups of one coordinator partition.
 type Machine struct {
-	o       Options
-	groups  map[string]*group                // with the soft state
-	saved   map[string]groupRecord           // what the records say
-	offsets map[string]map[partition]*offset // by group
+	o         Options
+	groups    map[string]*group                // with the soft state
+	saved     map[string]groupRecord           // what the records say
+	consumers map[string]*consumerGroup        // those of the consumer protocol; no id is in groups as well
+	offsets   map[string]map[partition]*offset // by group
 
 	txns       map[int64]*openTxn // by producer id
 	applied    uint64             // records of offsets so far: which of two is the newer one
@@ -60,8 +74,9 @@ type Machine struct {
 // New makes an empty machine.
 func New(o Options) *Machine {
 	return &Machine{
-		o: o, groups: map[string]*group{}, saved: map[string]groupRecord{}, offsets: map[string]map[partition]*offset{},
-		txns: map[int64]*openTxn{}, ended: map[int64]uint64{},
+		o: o, groups: map[string]*group{}, saved: map[string]groupRecord{}, consumers: map[string]*consumerGroup{},
+		offsets: map[string]map[partition]*offset{},
+		txns:    map[int64]*openTxn{}, ended: map[int64]uint64{},
 	}
 }
 
@@ -100,6 +115,7 @@ type member struct {
 	session            time.Duration
 	rebalance          time.Duration
 	protocols          []kmsg.JoinGroupRequestProtocol
+	bytes              int             // of protocols
 	join, sync         statelog.Ticket // waiting, zero when not
 	joinReq            *kmsg.JoinGroupRequest
 	syncReq            *kmsg.SyncGroupRequest
@@ -120,6 +136,7 @@ func (m *Machine) Loaded(in statelog.Input) statelog.Effects {
 			m.arm(&e, in, g, mb)
 		}
 	}
+	m.loadConsumers(&e, in)
 	m.armExpiry(&e, in)
 	return e
 }
@@ -131,6 +148,11 @@ func (m *Machine) Timeout(in statelog.Input, key string) statelog.Effects {
 	if what == "expire" {
 		m.expire(&e, in)
 		m.armExpiry(&e, in)
+		return e
+	}
+	switch what {
+	case timerAlive, timerRevoke, timerRejoin, timerResync:
+		m.consumerTimeout(&e, in, what, memberID, groupID)
 		return e
 	}
 	g := m.groups[groupID]
@@ -165,6 +187,13 @@ func (m *Machine) Records() iter.Seq[statelog.Record] {
 		}
 		if !m.pendingRecords(true, yield) {
 			return
+		}
+		for _, g := range m.consumers {
+			for _, r := range g.records() {
+				if !yield(r) {
+					return
+				}
+			}
 		}
 		for id, offsets := range m.offsets {
 			for p, o := range offsets {

@@ -14,7 +14,7 @@ import (
 // consumer (generation -1) while the group has no members.
 func (m *Machine) OffsetCommit(in statelog.Input, req *kmsg.OffsetCommitRequest) statelog.Effects {
 	var e statelog.Effects
-	refused := m.mayCommit(&e, in, req)
+	refused, at := m.mayCommit(&e, in, req)
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 	for _, t := range req.Topics {
 		out := kmsg.NewOffsetCommitResponseTopic()
@@ -26,6 +26,8 @@ func (m *Machine) OffsetCommit(in statelog.Input, req *kmsg.OffsetCommitRequest)
 			switch {
 			case refused != nil:
 				answer.ErrorCode = refused.Code
+			case at != nil && at.stale(m.o.Topics(), t.Topic, p.Partition, req.Generation) != nil:
+				answer.ErrorCode = at.wrongEpoch().Code
 			case len(o.metadata) > m.o.MaxMetadataBytes:
 				answer.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			default:
@@ -53,32 +55,85 @@ func newOffset(in statelog.Input, req *kmsg.OffsetCommitRequest, p kmsg.OffsetCo
 	return o
 }
 
-// mayCommit says why a commit is refused (ClassicGroup.validateOffsetCommit).
-func (m *Machine) mayCommit(e *statelog.Effects, in statelog.Input, req *kmsg.OffsetCommitRequest) *kerr.Error {
-	g := m.groups[req.Group]
+// mayCommit says why a commit is refused (ClassicGroup.validateOffsetCommit). It gives the member of
+// a consumer group that speaks of an earlier epoch, whose partitions are then looked at one by one.
+func (m *Machine) mayCommit(e *statelog.Effects, in statelog.Input, req *kmsg.OffsetCommitRequest) (*kerr.Error, *consumerMember) {
 	generation := req.Generation
 	if req.Version < 1 {
 		generation = -1
 	}
+	if !fits(req.Group) {
+		return kerr.InvalidGroupID, nil
+	}
+	if g := m.consumers[req.Group]; g != nil {
+		return g.mayCommit(req, generation)
+	}
+	g := m.groups[req.Group]
 	switch {
 	case g == nil && generation >= 0:
-		return kerr.IllegalGeneration
+		return kerr.IllegalGeneration, nil
 	case g == nil, generation < 0 && g.phase == empty:
-		return nil
+		return nil, nil
 	case generation < 0 && req.MemberID == "" && req.InstanceID == nil:
-		return kerr.UnknownMemberID
+		return kerr.UnknownMemberID, nil
 	}
 	mb, err := g.member(req.MemberID, req.InstanceID)
 	switch {
 	case err != nil:
-		return err
+		return err, nil
 	case generation != g.generation:
-		return kerr.IllegalGeneration
+		return kerr.IllegalGeneration, nil
 	case g.phase == completing:
-		return kerr.RebalanceInProgress
+		return kerr.RebalanceInProgress, nil
 	}
 	m.arm(e, in, g, mb)
-	return nil
+	return nil, nil
+}
+
+// mayCommit is that of a consumer group: the member's epoch, or an earlier one for what it has had
+// since then (KIP-1251).
+func (g *consumerGroup) mayCommit(req *kmsg.OffsetCommitRequest, epoch int32) (*kerr.Error, *consumerMember) {
+	if epoch < 0 && len(g.members) == 0 {
+		return nil, nil
+	}
+	if mb := g.members[req.MemberID]; mb != nil && mb.classic == nil && req.Version < 9 {
+		return kerr.UnsupportedVersion, nil
+	}
+	return g.memberAt(req.MemberID, epoch)
+}
+
+// memberAt finds a member that speaks of an epoch: nobody when it is its own, itself when it is one
+// before.
+func (g *consumerGroup) memberAt(id string, epoch int32) (*kerr.Error, *consumerMember) {
+	mb := g.members[id]
+	switch {
+	case mb == nil:
+		return kerr.UnknownMemberID, nil
+	case epoch == mb.epoch:
+		return nil, nil
+	case epoch > mb.epoch:
+		return mb.wrongEpoch(), nil
+	}
+	return nil, mb
+}
+
+// wrongEpoch is how a member is told that its epoch is not ours, in the words of its protocol.
+func (mb *consumerMember) wrongEpoch() *kerr.Error {
+	if mb.classic != nil {
+		return kerr.IllegalGeneration
+	}
+	return kerr.StaleMemberEpoch
+}
+
+// stale refuses a commit of an earlier epoch for a partition that the member did not have then.
+func (mb *consumerMember) stale(all Topics, topic string, index, epoch int32) *kerr.Error {
+	t, _ := all.ByName(topic)
+	for _, h := range []held{mb.assigned, mb.revoke} {
+		if since, has := h[t.ID][index]; has && epoch >= since {
+			return nil
+		}
+	}
+	return mb.wrongEpoch()
 }
 
 // OffsetFetch gives committed offsets; -1 where there is none. A null topic list is all of them.
@@ -126,6 +181,10 @@ func (m *Machine) fetchGroup(asked kmsg.OffsetFetchRequestGroup, stable bool) km
 	}
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = asked.Group
+	if err := m.mayFetch(asked); err != nil {
+		out.ErrorCode = err.Code
+		return out
+	}
 	topics := asked.Topics
 	if topics == nil {
 		topics = m.committed(asked.Group)
@@ -146,6 +205,26 @@ func (m *Machine) fetchGroup(asked kmsg.OffsetFetchRequestGroup, stable bool) km
 		out.Topics = append(out.Topics, to)
 	}
 	return out
+}
+
+// mayFetch checks a member of a consumer group that names itself, so that one which is out does not
+// go on from offsets that are no longer its own.
+func (m *Machine) mayFetch(asked kmsg.OffsetFetchRequestGroup) *kerr.Error {
+	g := m.consumers[asked.Group]
+	if g == nil || asked.MemberID == nil && asked.MemberEpoch < 0 {
+		return nil
+	}
+	var mb *consumerMember
+	if asked.MemberID != nil {
+		mb = g.members[*asked.MemberID]
+	}
+	switch {
+	case mb == nil:
+		return kerr.UnknownMemberID
+	case mb.epoch != asked.MemberEpoch:
+		return mb.wrongEpoch()
+	}
+	return nil
 }
 
 // committed lists what a group has offsets for, in order.
@@ -177,11 +256,11 @@ func (m *Machine) committed(group string) []kmsg.OffsetFetchRequestGroupTopic {
 func (m *Machine) OffsetDelete(in statelog.Input, req *kmsg.OffsetDeleteRequest) statelog.Effects {
 	var e statelog.Effects
 	resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
-	g := m.groups[req.Group]
+	g, cg := m.groups[req.Group], m.consumers[req.Group]
 	switch {
 	case req.Group == "":
 		resp.ErrorCode = kerr.InvalidGroupID.Code
-	case g == nil && m.offsets[req.Group] == nil:
+	case g == nil && cg == nil && m.offsets[req.Group] == nil:
 		resp.ErrorCode = kerr.GroupIDNotFound.Code
 	case g != nil && len(g.members) > 0 && g.protocolType != consumerProtocol:
 		resp.ErrorCode = kerr.NonEmptyGroup.Code
@@ -199,7 +278,7 @@ func (m *Machine) OffsetDelete(in statelog.Input, req *kmsg.OffsetDeleteRequest)
 			answer.Partition = p.Partition
 			key := partition{t.Topic, p.Partition}
 			switch {
-			case subscribed.has(t.Topic):
+			case subscribed.has(t.Topic), cg != nil && cg.reads(t.Topic):
 				answer.ErrorCode = kerr.GroupSubscribedToTopic.Code
 			case m.offsets[req.Group][key] != nil:
 				e.Records = append(e.Records, forgetOffset(req.Group, key))

@@ -105,6 +105,7 @@ func (r groupRecord) group(id string) *group {
 		p := kmsg.NewJoinGroupRequestProtocol()
 		p.Name, p.Metadata = g.protocol, in.Subscription
 		mb.protocols = append(mb.protocols, p)
+		mb.bytes = protocolBytes(mb.protocols)
 		g.members[mb.id] = mb
 		if mb.instance != nil {
 			g.instances[*mb.instance] = mb.id
@@ -126,6 +127,8 @@ func (m *Machine) Apply(r statelog.Record) error {
 		return m.applyOffset(r)
 	case groupKeyVersion:
 		return m.applyGroup(r)
+	case keyConsumerGroup, keyPartitionMetadata, keyConsumerMember, keyTargetEpoch, keyTarget, keyCurrent, keyRegex:
+		return m.applyConsumer(version, r)
 	default:
 		return fmt.Errorf("group record: key version %d is not known", version)
 	}

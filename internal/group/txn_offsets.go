@@ -37,7 +37,7 @@ func (m *Machine) TxnGuard(in statelog.Input, producerID int64, epoch int16) sta
 // that commits is checked as for OffsetCommit (KIP-447).
 func (m *Machine) TxnOffsetCommit(in statelog.Input, req *kmsg.TxnOffsetCommitRequest, guard Guard) statelog.Effects {
 	var e statelog.Effects
-	refused := m.mayCommitTxn(req, guard)
+	refused, at := m.mayCommitTxn(req, guard)
 	resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
 	txn := &statelog.Transaction{ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch}
 	for _, t := range req.Topics {
@@ -49,6 +49,8 @@ func (m *Machine) TxnOffsetCommit(in statelog.Input, req *kmsg.TxnOffsetCommitRe
 			switch {
 			case refused != nil:
 				answer.ErrorCode = refused.Code
+			case at != nil && at.stale(m.o.Topics(), t.Topic, p.Partition, req.Generation) != nil:
+				answer.ErrorCode = at.wrongEpoch().Code
 			case p.Metadata != nil && len(*p.Metadata) > m.o.MaxMetadataBytes:
 				answer.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			default:
@@ -70,15 +72,22 @@ func (m *Machine) TxnOffsetCommit(in statelog.Input, req *kmsg.TxnOffsetCommitRe
 
 // mayCommitTxn says why a commit in a transaction is refused. A producer that names no member may
 // commit for any group: clients before KIP-447 did.
-func (m *Machine) mayCommitTxn(req *kmsg.TxnOffsetCommitRequest, guard Guard) *kerr.Error {
+func (m *Machine) mayCommitTxn(req *kmsg.TxnOffsetCommitRequest, guard Guard) (*kerr.Error, *consumerMember) {
 	t := m.txns[req.ProducerID]
 	switch {
 	case req.Group == "":
-		return kerr.InvalidGroupID
+		return kerr.InvalidGroupID, nil
 	case t != nil && req.ProducerEpoch < t.epoch:
-		return kerr.InvalidProducerEpoch
+		return kerr.InvalidProducerEpoch, nil
 	case guard.of != m || guard.seen < m.endedFloor || guard.seen < m.ended[req.ProducerID]:
-		return kerr.InvalidTxnState
+		return kerr.InvalidTxnState, nil
+	}
+	nobody := req.Generation < 0 && req.MemberID == "" && req.InstanceID == nil
+	if g := m.consumers[req.Group]; g != nil {
+		if nobody || req.Generation < 0 && len(g.members) == 0 {
+			return nil, nil
+		}
+		return g.memberAt(req.MemberID, req.Generation)
 	}
 	g := m.groups[req.Group]
 	_, known := m.phaseOf(req.Group)
@@ -86,19 +95,17 @@ func (m *Machine) mayCommitTxn(req *kmsg.TxnOffsetCommitRequest, guard Guard) *k
 	case g == nil && req.Generation >= 0 && known:
 		return kerr.UnknownMemberID // a group of offsets alone has no members
 	case g == nil && req.Generation >= 0:
-		return kerr.IllegalGeneration
-	case g == nil, req.Generation < 0 && g.phase == empty:
-		return nil
-	case req.Generation < 0 && req.MemberID == "" && req.InstanceID == nil:
-		return nil
+		return kerr.IllegalGeneration, nil
+	case g == nil, nobody, req.Generation < 0 && g.phase == empty:
+		return nil, nil
 	}
 	if _, err := g.member(req.MemberID, req.InstanceID); err != nil {
-		return err
+		return err, nil
 	}
 	if req.Generation != g.generation {
-		return kerr.IllegalGeneration
+		return kerr.IllegalGeneration, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // TxnMarker is the end of a producer's transaction, as its coordinator decided it.

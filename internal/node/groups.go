@@ -3,8 +3,12 @@ package node
 import (
 	"context"
 	"fmt"
+	"iter"
+	"maps"
+	"time"
 
 	"kelp/internal/cluster"
+	"kelp/internal/config"
 	"kelp/internal/group"
 	"kelp/internal/statelog"
 	"kelp/internal/storage"
@@ -13,8 +17,7 @@ import (
 
 // openGroups replays the consumer groups and starts their machine.
 func (n *Node) openGroups(ctx context.Context, p parts, metadata *cluster.Catalog, set *topic.Set) error {
-	limits := group.Defaults()
-	limits.MaxSize, limits.InitialRebalanceDelay = p.o.Limits.GroupMembers, p.o.Limits.GroupDelay
+	limits := groupOptions(p.o, metadata)
 	var err error
 	n.groups, err = statelog.Open(ctx, statelog.Options[*group.Machine]{
 		Log:   stateLog(metadata, set, cluster.ConsumerOffsets),
@@ -25,6 +28,46 @@ func (n *Node) openGroups(ctx context.Context, p parts, metadata *cluster.Catalo
 	}
 	return nil
 }
+
+// groupOptions are the limits and settings of groups.
+func groupOptions(o config.Config, metadata *cluster.Catalog) group.Options {
+	g := group.Defaults()
+	g.MaxSize, g.InitialRebalanceDelay = o.Limits.GroupMembers, o.Limits.GroupDelay
+	img := metadata.Image() // what follows is given at start and stays
+	ms := func(name string) time.Duration { return time.Duration(img.CoordinatorNumber(name)) * time.Millisecond }
+	g.MinSessionTimeoutMs = int32(img.CoordinatorNumber("group.min.session.timeout.ms"))
+	g.MaxSessionTimeoutMs = int32(img.CoordinatorNumber("group.max.session.timeout.ms"))
+	g.MaxMetadataBytes = img.CoordinatorNumber("offset.metadata.max.bytes")
+	g.OffsetsRetention = time.Duration(img.CoordinatorNumber("offsets.retention.minutes")) * time.Minute
+	g.OffsetsRetentionCheck = ms("offsets.retention.check.interval.ms")
+	g.ConsumerMaxSize = img.CoordinatorNumber("group.consumer.max.size")
+	assignors, _ := img.Coordinator("group.consumer.assignors")
+	g.Assignors = cluster.SplitList(assignors)
+	policy, _ := img.Coordinator("group.consumer.migration.policy")
+	g.Migration = group.Migration(policy)
+	g.Topics = func() group.Topics { return groupTopics{metadata.Image()} }
+	g.Settings = func(id string) (session, heartbeat time.Duration) {
+		img := metadata.Image()
+		number := func(name string) time.Duration { return time.Duration(img.GroupNumber(id, name)) * time.Millisecond }
+		return number("consumer.session.timeout.ms"), number("consumer.heartbeat.interval.ms")
+	}
+	return g
+}
+
+// groupTopics shows an image to groups.
+type groupTopics struct{ img *cluster.Image }
+
+func (t groupTopics) ByName(name string) (group.Topic, bool) {
+	known, ok := t.img.ByName[name]
+	return group.Topic{ID: known.ID, Name: known.Name, Partitions: known.Partitions}, ok
+}
+
+func (t groupTopics) ByID(id [16]byte) (group.Topic, bool) {
+	known, ok := t.img.ByID[id]
+	return group.Topic{ID: known.ID, Name: known.Name, Partitions: known.Partitions}, ok
+}
+
+func (t groupTopics) Names() iter.Seq[string] { return maps.Keys(t.img.ByName) }
 
 // stateLog opens the partition of a state topic for the machine that writes it. One that already
 // has records is shown from now on; an unused one waits for its first use.

@@ -67,13 +67,16 @@ func advertised(address string) string {
 	return "PLAINTEXT://" + address
 }
 
-// brokerConfigs are the defaults of topics that were given at start, by the broker's keys.
+// brokerConfigs are the defaults of topics and the settings of groups that were given at start, by the broker's keys.
 func brokerConfigs(o config.Config) (cluster.Configs, error) {
 	given := cluster.Configs{}
 	for _, name := range o.Defaults.KafkaKeys() {
 		key, ok := cluster.BrokerKey(name)
 		if !ok {
-			return nil, fmt.Errorf("broker-config: %s is no broker config that topics take their default from; "+
+			key, ok = cluster.CoordinatorKey(name)
+		}
+		if !ok {
+			return nil, fmt.Errorf("broker-config: %s is no broker config of topics' defaults or of groups; "+
 				"use Kafka's broker keys, such as log.retention.ms", name)
 		}
 		value, err := key.Check(o.Defaults.Kafka[name])
