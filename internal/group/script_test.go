@@ -268,7 +268,8 @@ func (s *script) command(words []string) {
 		s.step(func(in statelog.Input) statelog.Effects { return s.m.SyncGroup(in, s.sync(plain, named)) })
 	case "heartbeat":
 		req := kmsg.NewPtrHeartbeatRequest()
-		req.Version, req.Group, req.MemberID, req.Generation, req.InstanceID = 4, plain[0], s.id(plain[1]), number(plain[2]), textOrNil(named, "instance")
+		req.Version, req.Group, req.MemberID, req.Generation = 4, plain[0], s.id(plain[1]), number(plain[2])
+		req.InstanceID = textOrNil(named, "instance")
 		s.step(func(in statelog.Input) statelog.Effects { return s.m.Heartbeat(in, req) })
 	case "leave":
 		req := kmsg.NewPtrLeaveGroupRequest()
@@ -430,8 +431,9 @@ func encoded(of map[string][]int32) []byte {
 
 func (s *script) beat(plain []string, named map[string]string) *kmsg.ConsumerGroupHeartbeatRequest {
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-	req.Version, req.Group, req.MemberID, req.MemberEpoch = int16(number(valueOr(named, "v", "1"))), plain[0], s.id(plain[1]), number(plain[2])
-	req.InstanceID, req.SubscribedTopicRegex, req.ServerAssignor = textOrNil(named, "instance"), textOrNil(named, "regex"), textOrNil(named, "assignor")
+	req.Version, req.Group = int16(number(valueOr(named, "v", "1"))), plain[0]
+	req.MemberID, req.MemberEpoch, req.InstanceID = s.id(plain[1]), number(plain[2]), textOrNil(named, "instance")
+	req.SubscribedTopicRegex, req.ServerAssignor = textOrNil(named, "regex"), textOrNil(named, "assignor")
 	if d, err := time.ParseDuration(named["rebalance"]); err == nil {
 		req.RebalanceTimeoutMillis = int32(d.Milliseconds())
 	} else if req.MemberEpoch == 0 {
@@ -454,7 +456,8 @@ func (s *script) beat(plain []string, named map[string]string) *kmsg.ConsumerGro
 
 func (s *script) commit(plain []string, named map[string]string) *kmsg.OffsetCommitRequest {
 	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Version, req.Group, req.MemberID, req.Generation = int16(number(valueOr(named, "v", "9"))), plain[0], s.id(plain[1]), number(plain[2])
+	req.Version, req.Group = int16(number(valueOr(named, "v", "9"))), plain[0]
+	req.MemberID, req.Generation = s.id(plain[1]), number(plain[2])
 	for _, at := range slices.Sorted(maps.Keys(named)) {
 		topic, index, ok := strings.Cut(at, ":")
 		if !ok {
@@ -587,5 +590,5 @@ func errorName(code int16) string {
 	if code == 0 {
 		return ""
 	}
-	return kerr.ErrorForCode(code).(*kerr.Error).Message
+	return kerr.TypedErrorForCode(code).Message
 }

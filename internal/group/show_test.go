@@ -43,7 +43,8 @@ func showField(all Topics, name string, v reflect.Value) string {
 		var fields []string
 		for i := range v.NumField() {
 			f, of := v.Type().Field(i), v.Field(i)
-			if f.Name == "Version" || f.Name == "UnknownTags" || f.Name == "AuthorizedOperations" || of.IsZero() || of.Kind() == reflect.Slice && of.Len() == 0 {
+			skip := f.Name == "Version" || f.Name == "UnknownTags" || f.Name == "AuthorizedOperations"
+			if skip || of.IsZero() || of.Kind() == reflect.Slice && of.Len() == 0 {
 				continue
 			}
 			fields = append(fields, f.Name+"="+showField(all, f.Name, of))

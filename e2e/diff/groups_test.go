@@ -1,0 +1,64 @@
+package diff
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/e2e/harness"
+)
+
+// prompt is Apache Kafka that assigns in the heartbeat that needs it, as Kelp does: by default it does so in the
+// background and once a second.
+var prompt = harness.Options{KafkaProperties: []string{
+	"group.consumer.assignment.interval.ms=0", "group.consumer.assignor.offload.enable=false",
+}}
+
+// which says which partitions a member got: with several members that is each server's own, how many is not.
+var which = regexp.MustCompile(`Assignment\.(Topics|TopicPartitions)\[.*\]\.Partitions\[\d+\]$`)
+
+// TestConsumerGroupAnswersAreKafkas runs groups of the consumer protocol, and groups on their way from one protocol to
+// the other, against both.
+func TestConsumerGroupAnswersAreKafkas(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	kafka, other := openWith(t, harness.Kafka, prompt), openWith(t, harness.Target(), prompt)
+	used := map[string]bool{}
+	for _, s := range []*session{kafka, other} {
+		for _, req := range []kmsg.Request{at(create("diff", 4, false), 5), at(create("other", 2, false), 5), at(describeDiff(), 12)} {
+			if got := outcome(ctx, s, req); got["outcome"] != "" {
+				t.Fatal(got)
+			}
+		}
+	}
+	for v := range int16(2) {
+		for _, st := range consumerSteps(v) {
+			a, b := st.ask(kafka, v), st.ask(other, v)
+			answers := [2]map[string]string{outcome(ctx, kafka, a), outcome(ctx, other, b)}
+			for _, answer := range answers {
+				maps.DeleteFunc(answer, func(path, _ string) bool { return which.MatchString(path) })
+			}
+			compare(t, fmt.Sprintf("%s v%d", st.name, v), st.name, answers, used)
+		}
+	}
+}
+
+func at(req kmsg.Request, v int16) kmsg.Request {
+	req.SetVersion(v)
+	return req
+}
+
+func describeDiff() kmsg.Request {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, n := range []string{"diff", "other"} {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = ptr(n)
+		req.Topics = append(req.Topics, t)
+	}
+	return req
+}
