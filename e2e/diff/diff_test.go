@@ -16,9 +16,11 @@ import (
 	"kelp/e2e/harness"
 )
 
-func open(t *testing.T, kind harness.Kind) *session {
+func open(t *testing.T, kind harness.Kind) *session { return openWith(t, kind, harness.Options{}) }
+
+func openWith(t *testing.T, kind harness.Kind, o harness.Options) *session {
 	t.Helper()
-	b, err := harness.Open(kind, t.TempDir())
+	b, err := harness.OpenWith(kind, t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,7 @@ func outcome(ctx context.Context, s *session, req kmsg.Request) map[string]strin
 func loading(answer map[string]string) bool {
 	for path, value := range answer {
 		if strings.HasSuffix(path, "ErrorCode") && (value == fmt.Sprint(kerr.CoordinatorLoadInProgress.Code) ||
-			value == fmt.Sprint(kerr.CoordinatorNotAvailable.Code)) {
+			value == fmt.Sprint(kerr.CoordinatorNotAvailable.Code) || value == fmt.Sprint(kerr.NotCoordinator.Code)) {
 			return true
 		}
 	}

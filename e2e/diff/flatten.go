@@ -72,6 +72,9 @@ func identity(v reflect.Value, i int) string {
 	if v.Kind() != reflect.Struct {
 		return fmt.Sprint(i)
 	}
+	if id := v.FieldByName("MemberID"); id.IsValid() && id.Kind() == reflect.String && len(id.String()) == 1 {
+		return id.String() // the script chose it
+	}
 	for _, name := range []string{"Topic", "Partition", "Name", "ApiKey", "ResourceName", "Group", "NodeID", "TransactionalID"} {
 		f := v.FieldByName(name)
 		if f.IsValid() && f.Kind() == reflect.Pointer && !f.IsNil() {

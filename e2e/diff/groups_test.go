@@ -30,7 +30,11 @@ func TestConsumerGroupAnswersAreKafkas(t *testing.T) {
 	kafka, other := openWith(t, harness.Kafka, prompt), openWith(t, harness.Target(), prompt)
 	used := map[string]bool{}
 	for _, s := range []*session{kafka, other} {
-		for _, req := range []kmsg.Request{at(create("diff", 4, false), 5), at(create("other", 2, false), 5), at(describeDiff(), 12)} {
+		find := kmsg.NewPtrFindCoordinatorRequest()
+		find.CoordinatorKey = "g"
+		for _, req := range []kmsg.Request{
+			at(create("diff", 4, false), 5), at(create("other", 2, false), 5), at(describeDiff(), 12), at(find, 3),
+		} {
 			if got := outcome(ctx, s, req); got["outcome"] != "" {
 				t.Fatal(got)
 			}

@@ -71,7 +71,9 @@ type adding func(name string, ask func(s *session) kmsg.Request)
 
 // refusals are heartbeats that make no sense.
 func refusals(beat beating) {
-	set := func(change func(*kmsg.ConsumerGroupHeartbeatRequest)) func(*kmsg.ConsumerGroupHeartbeatRequest) { return change }
+	set := func(change func(*kmsg.ConsumerGroupHeartbeatRequest)) func(*kmsg.ConsumerGroupHeartbeatRequest) {
+		return change
+	}
 	beat("join without a group id, the version in its place", "", "a", 0, joining("diff"), set(func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.Group = "" }))
 	beat("join without a rebalance timeout", "r", "a", 0, joining("diff"), set(func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.RebalanceTimeoutMillis = -1 }))
 	beat("join without a subscription", "r", "a", 0, joining(), set(func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicNames = nil }))
@@ -101,26 +103,29 @@ func lifeOfTwo(named func(string) string, beat beating, add adding, v int16) {
 	}
 	held := func(partitions ...int32) func(name, group, member string, epoch int32) {
 		return func(name, group, member string, epoch int32) {
-			add(name, func(s *session) kmsg.Request { return at(heartbeat(named(group), member, epoch, having(s, partitions...)), v) })
+			add(name, func(s *session) kmsg.Request {
+				return at(heartbeat(named(group), member, epoch, having(s, partitions...)), v)
+			})
 		}
 	}
 	beat("join", "two", "a", 0, joining("diff"))
-	beat("heartbeat", "two", "a", 1)
+	beat("heartbeat", "two", "a", 2)
 	beat("join again", "two", "a", 0, joining("diff"))
 	beat("heartbeat with a greater epoch", "two", "a", 7)
-	beat("heartbeat of an unknown member", "two", "z", 1)
-	held(0, 1, 2, 3)("heartbeat with all", "two", "a", 1)
+	beat("heartbeat of an unknown member", "two", "z", 2)
+	held(0, 1, 2, 3)("heartbeat with all", "two", "a", 2)
+	beat("heartbeat with a smaller epoch", "two", "a", 1)
 	describe("describe one", g)
 	describe("describe a group that is not there", named("nowhere"))
 	describe("describe a group without a name", "")
 	beat("join of a second member", "two", "b", 0, joining("diff"))
-	beat("heartbeat of the second while it waits", "two", "b", 2)
-	beat("the first is told to give up", "two", "a", 1)
+	beat("heartbeat of the second while it waits", "two", "b", 3)
+	beat("the first is told to give up", "two", "a", 2)
 	describe("describe while partitions move", g)
-	held()("the first gave all up", "two", "a", 1)
-	beat("the second gets its partitions", "two", "b", 2)
+	held()("the first gave all up", "two", "a", 2)
+	beat("the second gets its partitions", "two", "b", 3)
 	describe("describe two", g)
-	held(0, 1)("a heartbeat of the epoch before with too much", "two", "b", 1)
+	held(0, 1)("a heartbeat of the epoch before with too much", "two", "b", 2)
 	commit := func(name, member string, epoch int32, version int16) {
 		add(name, func(s *session) kmsg.Request {
 			req := kmsg.NewPtrOffsetCommitRequest()
@@ -134,19 +139,20 @@ func lifeOfTwo(named func(string) string, beat beating, add adding, v int16) {
 			return at(req, version)
 		})
 	}
-	commit("commit with the member's epoch", "a", 2, 9)
+	commit("commit with the member's epoch", "a", 3, 9)
 	commit("commit with a greater epoch", "a", 9, 9)
+	commit("commit with the epoch before", "a", 2, 9)
 	commit("commit with epoch 0", "a", 0, 9)
 	commit("commit of an unknown member", "z", 2, 9)
 	commit("commit of nobody in a group with members", "", -1, 9)
-	commit("commit at a version before the protocol", "a", 2, 8)
-	commit("commit by topic id", "a", 2, 10)
+	commit("commit at a version before the protocol", "a", 3, 8)
+	commit("commit by topic id", "a", 3, 10)
 	for _, f := range []struct {
 		name   string
 		member *string
 		epoch  int32
 	}{
-		{"fetch of nobody", nil, -1}, {"fetch with the member's epoch", ptr("a"), 2}, {"fetch with another epoch", ptr("a"), 1},
+		{"fetch of nobody", nil, -1}, {"fetch with the member's epoch", ptr("a"), 3}, {"fetch with another epoch", ptr("a"), 1},
 		{"fetch of an unknown member", ptr("z"), 2},
 	} {
 		add(f.name, func(*session) kmsg.Request {
@@ -161,7 +167,7 @@ func lifeOfTwo(named func(string) string, beat beating, add adding, v int16) {
 		})
 	}
 	admin(named, add, g)
-	beat("subscribe to another topic as well", "two", "a", 2, func(r *kmsg.ConsumerGroupHeartbeatRequest) {
+	beat("subscribe to another topic as well", "two", "a", 3, func(r *kmsg.ConsumerGroupHeartbeatRequest) {
 		r.SubscribedTopicNames = []string{"other", "diff"}
 	})
 	beat("the second leaves", "two", "b", -1)
@@ -203,7 +209,7 @@ func admin(named func(string) string, add adding, g string) {
 	})
 	add("classic heartbeat of a consumer's member", func(*session) kmsg.Request {
 		req := kmsg.NewPtrHeartbeatRequest()
-		req.Group, req.MemberID, req.Generation = g, "a", 2
+		req.Group, req.MemberID, req.Generation = g, "a", 3
 		return at(req, 4)
 	})
 	for _, name := range []string{"configs of a group", "configs of a group once more"} {
@@ -247,14 +253,14 @@ func admin(named func(string) string, add adding, g string) {
 // statics is a static member that leaves for a while, comes back, and is claimed by another.
 func statics(named func(string) string, beat beating, add adding, v int16) {
 	beat("static join", "static", "a", 0, joining("diff"), instance("i"))
-	beat("static heartbeat", "static", "a", 1, instance("i"))
+	beat("static heartbeat", "static", "a", 2, instance("i"))
 	beat("join with an instance in use", "static", "b", 0, joining("diff"), instance("i"))
-	beat("heartbeat with an instance of another", "static", "b", 1, instance("i"))
-	beat("heartbeat with an unknown instance", "static", "a", 1, instance("j"))
+	beat("heartbeat with an instance of another", "static", "b", 2, instance("i"))
+	beat("heartbeat with an unknown instance", "static", "a", 2, instance("j"))
 	beat("leave for a while", "static", "a", -2, instance("i"))
 	beat("come back", "static", "b", 0, joining("diff"), instance("i"))
-	beat("heartbeat of the one that is gone", "static", "a", 1, instance("i"))
-	beat("heartbeat after coming back", "static", "b", 1, instance("i"))
+	beat("heartbeat of the one that is gone", "static", "a", 2, instance("i"))
+	beat("heartbeat after coming back", "static", "b", 2, instance("i"))
 	add("remove by instance", func(*session) kmsg.Request {
 		req := kmsg.NewPtrLeaveGroupRequest()
 		req.Group = named("static")
@@ -263,7 +269,7 @@ func statics(named func(string) string, beat beating, add adding, v int16) {
 		req.Members = append(req.Members, m)
 		return at(req, 5)
 	})
-	beat("heartbeat after removal", "static", "b", 1, instance("i"))
+	beat("heartbeat after removal", "static", "b", 2, instance("i"))
 }
 
 // migrations are groups that go from one protocol to the other.

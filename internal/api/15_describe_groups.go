@@ -11,7 +11,7 @@ import (
 
 // DescribeGroups: v0-6
 //
-// Behavior: state and members; metadata and assignments are shown while the group is stable.
+// Behavior: state and members; metadata is shown while the group is stable, assignments always.
 //
 // Version notes: v3 authorized operations. v4 static members. v6 GROUP_ID_NOT_FOUND for a group
 // that is not there, Dead before.

@@ -101,10 +101,9 @@ func (m *Machine) describe(id string, version int16) kmsg.DescribeGroupsResponse
 	for _, mb := range g.sorted() {
 		member := kmsg.NewDescribeGroupsResponseGroupMember()
 		member.MemberID, member.InstanceID, member.ClientID, member.ClientHost = mb.id, mb.instance, mb.clientID, mb.host
-		member.ProtocolMetadata, member.MemberAssignment = []byte{}, []byte{}
+		member.ProtocolMetadata, member.MemberAssignment = []byte{}, append([]byte{}, mb.assignment...)
 		if p == stable {
 			member.ProtocolMetadata = append(member.ProtocolMetadata, mb.metadata(g.protocol)...)
-			member.MemberAssignment = append(member.MemberAssignment, mb.assignment...)
 		}
 		out.Members = append(out.Members, member)
 	}

@@ -82,9 +82,12 @@ type resolvedRegex struct {
 	re     *regexp.Regexp // soft: compiled when first needed
 }
 
+// firstEpoch is that of a group without members; its first member brings the next.
+const firstEpoch = 1
+
 func newConsumerGroup(id string) *consumerGroup {
 	return &consumerGroup{
-		id: id, members: map[string]*consumerMember{}, targets: map[string]assign.Partitions{}, regexes: map[string]*resolvedRegex{},
+		id: id, epoch: firstEpoch, members: map[string]*consumerMember{}, targets: map[string]assign.Partitions{}, regexes: map[string]*resolvedRegex{},
 		instances: map[string]string{}, owners: map[[16]byte]map[int32]string{}, names: map[string]int{}, regexUsers: map[string]int{},
 		joinDue: map[string]bool{},
 	}
