@@ -87,7 +87,8 @@ const firstEpoch = 1
 
 func newConsumerGroup(id string) *consumerGroup {
 	return &consumerGroup{
-		id: id, epoch: firstEpoch, members: map[string]*consumerMember{}, targets: map[string]assign.Partitions{}, regexes: map[string]*resolvedRegex{},
+		id: id, epoch: firstEpoch,
+		members: map[string]*consumerMember{}, targets: map[string]assign.Partitions{}, regexes: map[string]*resolvedRegex{},
 		instances: map[string]string{}, owners: map[[16]byte]map[int32]string{}, names: map[string]int{}, regexUsers: map[string]int{},
 		joinDue: map[string]bool{},
 	}
