@@ -93,7 +93,7 @@ func (m *Machine) mayCommitTxn(req *kmsg.TxnOffsetCommitRequest, guard Guard) (*
 	_, known := m.phaseOf(req.Group)
 	switch {
 	case g == nil && req.Generation >= 0 && known:
-		return kerr.UnknownMemberID // a group of offsets alone has no members
+		return kerr.UnknownMemberID, nil // a group of offsets alone has no members
 	case g == nil && req.Generation >= 0:
 		return kerr.IllegalGeneration, nil
 	case g == nil, nobody, req.Generation < 0 && g.phase == empty:
