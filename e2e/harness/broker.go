@@ -238,3 +238,6 @@ func freePort() (int, error) {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
+
+// Binary is the kelp that runs, for the commands of tests.
+func (b *Broker) Binary() string { return b.binary }

@@ -22,7 +22,7 @@ if [ ! -e "$cache/python/.schemas" ]; then
 fi
 if [ ! -e "$cache/node/.schemas" ]; then
 	npm --prefix "$cache/node" install --silent --no-audit --no-fund \
-		@kafkajs/confluent-schema-registry@4.1.0 @confluentinc/schemaregistry@1.10.1 @bufbuild/protobuf@2.2.5
+		@kafkajs/confluent-schema-registry@4.1.0 @confluentinc/schemaregistry@1.10.1
 	touch "$cache/node/.schemas"
 fi
 if ! command -v kcat >/dev/null; then
