@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -30,6 +31,9 @@ const (
 // version words and then blocks of a 4-byte length and raw snappy.
 var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
+// maxDecoded bounds what a zstd decoder makes of one batch, whatever its caller allows.
+const maxDecoded = 256 << 20
+
 // maxScratchBytes is the largest buffer kept for the next decompression.
 const maxScratchBytes = 4 << 20
 
@@ -40,7 +44,7 @@ var (
 	lz4Readers  = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
 	zstdReaders = sync.Pool{New: func() any {
 		// Only a wrong option fails.
-		r, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
+		r, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecoderMaxMemory(maxDecoded))
 		return r
 	}}
 )
@@ -58,19 +62,14 @@ func decompress(c Codec, dst, src []byte, limit int) ([]byte, error) {
 		}
 		return readBounded(dst, r, limit)
 	case Snappy:
-		return unsnappy(src, limit)
+		return unsnappy(dst, src, limit)
 	case LZ4:
 		r := lz4Readers.Get().(*lz4.Reader)
 		defer lz4Readers.Put(r)
 		r.Reset(bytes.NewReader(src))
 		return readBounded(dst, r, limit)
 	case Zstd:
-		r := zstdReaders.Get().(*zstd.Decoder)
-		defer zstdReaders.Put(r)
-		if err := r.Reset(bytes.NewReader(src)); err != nil {
-			return nil, fmt.Errorf("%w: zstd: %w", ErrCorrupt, err)
-		}
-		return readBounded(dst, r, limit)
+		return unzstd(dst, src, limit)
 	default:
 		return nil, ErrCompression
 	}
@@ -97,14 +96,14 @@ func readBounded(dst []byte, r io.Reader, limit int) ([]byte, error) {
 	}
 }
 
-func unsnappy(src []byte, limit int) ([]byte, error) {
+// unsnappy unfolds one block, or blocks in xerial's framing, into dst where they fit.
+func unsnappy(dst, src []byte, limit int) ([]byte, error) {
 	if !bytes.HasPrefix(src, xerial) {
-		return unsnappyBlock(nil, src, limit)
+		return unsnappyBlock(dst, src, limit)
 	}
 	if len(src) < 16 {
 		return nil, ErrCorrupt
 	}
-	var out []byte
 	for src = src[16:]; len(src) > 0; {
 		if len(src) < 4 {
 			return nil, ErrCorrupt
@@ -114,91 +113,54 @@ func unsnappy(src []byte, limit int) ([]byte, error) {
 			return nil, ErrCorrupt
 		}
 		var err error
-		if out, err = unsnappyBlock(out, src[4:4+n], limit); err != nil {
+		if dst, err = unsnappyBlock(dst, src[4:4+n], limit); err != nil {
 			return nil, err
 		}
 		src = src[4+n:]
 	}
-	return out, nil
+	return dst, nil
 }
 
-func unsnappyBlock(out, block []byte, limit int) ([]byte, error) {
+func unsnappyBlock(dst, block []byte, limit int) ([]byte, error) {
 	n, err := snappy.DecodedLen(block)
 	if err != nil {
 		return nil, fmt.Errorf("%w: snappy: %w", ErrCorrupt, err)
 	}
-	if n > limit-len(out) {
+	if n > limit-len(dst) {
 		return nil, ErrTooLarge
 	}
-	plain, err := snappy.Decode(nil, block)
-	if err != nil {
+	dst = slices.Grow(dst, n)
+	if _, err := snappy.Decode(dst[len(dst):len(dst)+n], block); err != nil {
 		return nil, fmt.Errorf("%w: snappy: %w", ErrCorrupt, err)
 	}
-	if out == nil {
-		return plain, nil
-	}
-	return append(out, plain...), nil
+	return dst[:len(dst)+n], nil
 }
 
-// Level is how hard a codec tries, in Kafka's numbers for that codec.
-type Level int
+// believedRatio is how far a frame may unfold by its own word before any of it is unfolded.
+const believedRatio = 64
 
-// compress folds src the way Kafka's producers do: one gzip member, snappy in xerial's framing
-// (the Java client reads no other), one lz4 frame of 64 KiB blocks, one zstd frame.
-func compress(c Codec, level Level, src []byte) ([]byte, error) {
-	var out bytes.Buffer
-	var w io.WriteCloser
-	var err error
-	switch c {
-	case None:
-		return src, nil
-	case Gzip:
-		w, err = gzip.NewWriterLevel(&out, int(level))
-	case Snappy:
-		return snapped(src), nil
-	case LZ4:
-		z := lz4.NewWriter(&out)
-		err = z.Apply(lz4.CompressionLevelOption(lz4Level(level)), lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false))
-		w = z
-	case Zstd:
-		w, err = zstd.NewWriter(&out, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(int(level))), zstd.WithEncoderConcurrency(1))
-	default:
-		return nil, ErrCompression
+// unzstd unfolds frames: at once where the first says how large it is, within reason, else bit by bit.
+func unzstd(dst, src []byte, limit int) ([]byte, error) {
+	r := zstdReaders.Get().(*zstd.Decoder)
+	defer zstdReaders.Put(r)
+	var head zstd.Header
+	if head.Decode(src) == nil && head.HasFCS && head.FrameContentSize <= uint64(believedRatio*len(src)) {
+		if head.FrameContentSize > uint64(limit) {
+			return nil, ErrTooLarge
+		}
+		out, err := r.DecodeAll(src, slices.Grow(dst, int(head.FrameContentSize)))
+		switch {
+		case errors.Is(err, zstd.ErrDecoderSizeExceeded), err == nil && len(out) > limit:
+			return nil, ErrTooLarge
+		case err != nil:
+			return nil, fmt.Errorf("%w: zstd: %w", ErrCorrupt, err)
+		}
+		return out, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("level %d: %w", level, err)
+	if err := r.Reset(bytes.NewReader(src)); err != nil {
+		return nil, fmt.Errorf("%w: zstd: %w", ErrCorrupt, err)
 	}
-	if _, err := w.Write(src); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// lz4Level turns Kafka's 1 to 17 into the library's fast one and its nine of high compression.
-func lz4Level(level Level) lz4.CompressionLevel {
-	if level <= 1 {
-		return lz4.Fast
-	}
-	return lz4.CompressionLevel(1 << (8 + min(int(level), 9)))
-}
-
-// snappyBlock is how much goes into one block of the framing, as in the Java library.
-const snappyBlock = 32 << 10
-
-func snapped(src []byte) []byte {
-	out := append([]byte{}, xerial...)
-	out = append(out, 0, 0, 0, 1, 0, 0, 0, 1)
-	for len(src) > 0 {
-		n := min(len(src), snappyBlock)
-		block := snappy.Encode(nil, src[:n])
-		out = binary.BigEndian.AppendUint32(out, uint32(len(block)))
-		out = append(out, block...)
-		src = src[n:]
-	}
-	return out
+	return readBounded(dst, r, limit)
 }
 
 // CodecByName finds a codec by the value of compression.type.
@@ -216,26 +178,4 @@ func CodecByName(name string) (Codec, bool) {
 		return Zstd, true
 	}
 	return None, false
-}
-
-// Recompress gives a copy of the valid batch b with its records in another codec.
-func Recompress(b []byte, to Codec, level Level, maxDecompressed int) ([]byte, error) {
-	h, err := ReadHeader(b)
-	if err != nil {
-		return nil, err
-	}
-	body, err := decompress(h.Codec(), nil, b[HeaderBytes:], maxDecompressed)
-	if err != nil {
-		return nil, err
-	}
-	folded, err := compress(to, level, body)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]byte, 0, HeaderBytes+len(folded))
-	out = append(append(out, b[:HeaderBytes]...), folded...)
-	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-12))
-	out[22] = out[22]&^7 | byte(to)
-	sealCRC(out)
-	return out, nil
 }

@@ -45,17 +45,6 @@ func FromMessages(b []byte, maxDecompressed int) ([]byte, error) {
 	return Recompress(plain, u.codec, defaultLevel(u.codec), len(plain))
 }
 
-func defaultLevel(c Codec) Level {
-	switch c {
-	case LZ4:
-		return 9
-	case Zstd:
-		return 3
-	default:
-		return -1
-	}
-}
-
 // unfolding collects the records of a message set.
 type unfolding struct {
 	records []Record

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -33,7 +34,7 @@ func TestMessageSetsBecomeOneBatchAndComeBack(t *testing.T) {
 		for _, codec := range []Codec{None, Gzip, Snappy, LZ4} {
 			set := inner
 			if codec != None {
-				folded, err := compress(codec, defaultLevel(codec), inner)
+				folded, err := compress(codec, defaultLevel(codec), nil, inner)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -84,7 +85,7 @@ func TestBadMessageSets(t *testing.T) {
 			t.Fatalf("bit %d: %v", i, err)
 		}
 	}
-	folded, err := compress(Gzip, -1, message(kmsg.MessageV1{Magic: 1, Timestamp: 5, Value: make([]byte, 1<<16)}))
+	folded, err := compress(Gzip, -1, nil, message(kmsg.MessageV1{Magic: 1, Timestamp: 5, Value: make([]byte, 1<<16)}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func TestBadMessageSets(t *testing.T) {
 	if _, err := FromMessages(unfolding, 1000); !errors.Is(err, ErrTooLarge) {
 		t.Fatal(err)
 	}
-	nested, err := compress(Gzip, -1, message(kmsg.MessageV1{Magic: 1, Attributes: 1, Timestamp: 5, Value: folded}))
+	nested, err := compress(Gzip, -1, nil, message(kmsg.MessageV1{Magic: 1, Attributes: 1, Timestamp: 5, Value: folded}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +120,18 @@ func TestRecompressionKeepsRecordsAndHeader(t *testing.T) {
 		plain := Encode(sample(), Options{ProducerID: 7, ProducerEpoch: 1, BaseSequence: 3})
 		if from, err = Recompress(b, None, 0, 1<<20); err != nil || !bytes.Equal(from, plain) {
 			t.Fatalf("codec %d: %x %v", to, from, err)
+		}
+	}
+}
+
+// TestLZ4IsFastAtKafkasDefaultLevel: Kafka takes high compression at every level but its default.
+func TestLZ4IsFastAtKafkasDefaultLevel(t *testing.T) {
+	if got := lz4Level(9); got != lz4.Fast {
+		t.Errorf("level 9 is %v", got)
+	}
+	for level, want := range map[Level]lz4.CompressionLevel{1: lz4.Level1, 8: lz4.Level8, 10: lz4.Level9, 17: lz4.Level9} {
+		if got := lz4Level(level); got != want {
+			t.Errorf("level %d is %v, want %v", level, got, want)
 		}
 	}
 }

@@ -117,7 +117,7 @@ func (u *Unfolded) Pack(horizonMs int64) ([]byte, error) {
 	if count == 0 {
 		return nil, nil
 	}
-	folded, err := compress(u.Codec(), recleanLevel(u.Codec()), body)
+	folded, err := compress(u.Codec(), defaultLevel(u.Codec()), nil, body)
 	if err != nil {
 		return nil, err
 	}
@@ -131,14 +131,6 @@ func (u *Unfolded) Pack(horizonMs int64) ([]byte, error) {
 	}
 	u.seal(out, count)
 	return out, nil
-}
-
-// recleanLevel is how hard the cleaner tries: as a producer that chose no level, where lz4 is fast.
-func recleanLevel(c Codec) Level {
-	if c == LZ4 {
-		return 1
-	}
-	return defaultLevel(c)
 }
 
 // Hollow gives the batch without any record. It still says which offsets and sequences it had.
