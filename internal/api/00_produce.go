@@ -18,6 +18,7 @@ type records struct {
 	catalog       *cluster.Catalog
 	partitions    *topic.Set
 	sessions      *fetchSessions
+	meters        *meters
 	logDir        func() LogDir
 	maxFetchBytes int
 	draining      context.Context // ends when fetches that wait are answered with what there is
@@ -75,6 +76,7 @@ func (h *records) produce(ctx context.Context, r *Request) Reply {
 		out.Topic, out.TopicID = t.Topic, t.TopicID
 		for _, p := range t.Partitions {
 			answer, appended := h.produceOne(ctx, req, t, p)
+			h.produced(t.Topic, t.TopicID, p.Records, answer.ErrorCode == 0)
 			if appended.Pending != nil {
 				waiting = append(waiting, produceWait{len(resp.Topics), len(out.Partitions), appended})
 			}

@@ -78,12 +78,14 @@ func (f *fetched) release() {
 }
 
 // answer builds the response; within a session it holds only what changed since the last one.
-func (f *fetched) answer(req *kmsg.FetchRequest, s *fetchSession) *Fetched {
+func (f *fetched) answer(h *records, req *kmsg.FetchRequest, s *fetchSession) *Fetched {
 	out := &Fetched{FetchResponse: req.ResponseKind().(*kmsg.FetchResponse)}
 	if s != nil {
 		out.SessionID = s.id
 	}
-	for _, p := range f.parts {
+	for i := range f.parts {
+		p := &f.parts[i]
+		h.given(p)
 		if s != nil && !s.worthSending(p.want, &p.answer, p.size()) {
 			continue
 		}

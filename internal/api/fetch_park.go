@@ -101,7 +101,7 @@ func (p *parked) run(ctx context.Context, s *fetchSession) (kmsg.Response, error
 		f := p.h.readAll(ctx, p.req, p.wants)
 		over := !time.Now().Before(p.until) || p.h.draining.Err() != nil
 		if over || f.enough(p.req.MinBytes) {
-			return f.answer(p.req, s), nil
+			return f.answer(p.h, p.req, s), nil
 		}
 		f.release()
 		p.mu.Lock()

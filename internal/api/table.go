@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kelp/internal/cluster"
@@ -38,6 +39,8 @@ type Options struct {
 	Verifier Verifier
 	// Draining ends when nothing new comes: fetches that wait are answered with what there is.
 	Draining context.Context
+	// Metrics is where those of topics are registered; nil keeps them to itself.
+	Metrics prometheus.Registerer
 }
 
 // Setting is a value that the broker was started with, shown by DescribeConfigs.
@@ -52,10 +55,10 @@ type Setting struct {
 func New(o Options) []Entry {
 	r := &records{
 		catalog: o.Catalog, partitions: o.Partitions, sessions: newFetchSessions(o.Now, o.MaxFetchSessions), logDir: o.LogDir,
-		maxFetchBytes: o.MaxFetchBytes, draining: o.Draining, verifier: o.Verifier,
+		meters: newMeters(o.Metrics), maxFetchBytes: o.MaxFetchBytes, draining: o.Draining, verifier: o.Verifier,
 	}
 	t := &topics{
-		catalog: o.Catalog, dropped: o.Dropped, advertise: o.Advertise, nodeID: o.NodeID,
+		catalog: o.Catalog, dropped: r.dropped(o.Dropped), advertise: o.Advertise, nodeID: o.NodeID,
 		defaultPartitions: o.DefaultPartitions, autoCreate: o.AutoCreate, settings: o.Settings,
 		warm: o.Partitions.Warm, featuresChanged: o.FeaturesChanged,
 	}

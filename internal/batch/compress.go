@@ -67,7 +67,8 @@ func compress(c Codec, level Level, dst, src []byte) ([]byte, error) {
 		defer lz4Writers.Put(w)
 		out := &appender{dst}
 		w.Reset(out)
-		if err := w.Apply(lz4.CompressionLevelOption(lz4Level(level)), lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false)); err != nil {
+		err := w.Apply(lz4.CompressionLevelOption(lz4Level(level)), lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false))
+		if err != nil {
 			return nil, fmt.Errorf("level %d: %w", level, err)
 		}
 		return written(w, out, src)

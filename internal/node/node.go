@@ -114,7 +114,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: n.dropped(keep), Advertise: p.advertise, NodeID: o.NodeID,
 		DefaultPartitions: o.Defaults.Partitions, AutoCreate: o.AutoCreateTopics, Settings: settings(o),
 		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: o.Limits.FetchBytes,
-		MaxFetchSessions: o.Limits.FetchSessions, Draining: n.life,
+		MaxFetchSessions: o.Limits.FetchSessions, Draining: n.life, Metrics: p.metrics,
 		Transactions: n.txns, Verifier: api.NewVerifier(n.txns), FeaturesChanged: n.txns.featuresChanged(metadata),
 	})
 	n.server = server.New(server.Options{Logger: logger, Table: table, Metrics: p.metrics, Limits: server.Limits{
