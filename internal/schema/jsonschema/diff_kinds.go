@@ -135,8 +135,6 @@ func valueSet(values []*jsontree.Node) map[string]bool {
 	return set
 }
 
-func compareStrings(a, b string) int { return strings.Compare(a, b) }
-
 func (x *context) objects(original, update *rule) {
 	o, u := original.obj, update.obj
 	x.within("required", func(sub *context) { sub.required(o, u) })
