@@ -180,7 +180,7 @@ func (c *comparison) sameKind(r, w *node, path []string) []finding {
 		return found
 	case enum:
 		return append(names(r, w, path), symbols(r, w, path)...)
-	case record:
+	case recordKind:
 		return append(names(r, w, path), c.fields(r, w, path)...)
 	case union:
 		return c.unions(r, w, path)

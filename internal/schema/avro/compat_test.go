@@ -11,7 +11,10 @@ import (
 	"kelp/internal/schema"
 )
 
-type reference struct{ Name, Schema string }
+type reference struct {
+	Name, Schema string
+	References   []reference
+}
 
 func dependencies(refs []reference) []schema.Dependency {
 	var out []schema.Dependency

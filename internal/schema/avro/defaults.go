@@ -53,7 +53,7 @@ func validDefault(n *node, v *jsontree.Node, depth int) bool {
 			}
 		}
 		return false
-	case record:
+	case recordKind:
 		return validRecordDefault(n, v, depth)
 	default:
 		return false

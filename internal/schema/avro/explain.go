@@ -124,7 +124,7 @@ func defaultFor(n *node) string {
 			return defaultFor(n.types[0])
 		}
 		return "null"
-	case record:
+	case recordKind:
 		return "{…}"
 	case fixed:
 		return `"` + strings.Repeat(`\u0000`, min(n.size, 16)) + `"`

@@ -56,6 +56,7 @@ func Parse(source schema.Source) (*Schema, error) {
 		return nil, fmt.Errorf("%w: %w", schema.ErrInvalid, err)
 	}
 	s.root = root
+	measure(root)
 	if s.resolved, err = render(root, nil); err != nil {
 		return nil, fmt.Errorf("%w: %w", schema.ErrInvalid, err)
 	}
@@ -87,7 +88,7 @@ func (s *Schema) View(name string) (string, error) {
 
 // Name is the full name of a record, empty for any other type.
 func (s *Schema) Name() string {
-	if s.root.kind == record {
+	if s.root.kind == recordKind {
 		return s.root.name.full()
 	}
 	return ""

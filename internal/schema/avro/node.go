@@ -18,7 +18,7 @@ const (
 	double
 	bytesKind
 	stringKind
-	record
+	recordKind
 	enum
 	fixed
 	array
@@ -41,7 +41,7 @@ var primitives = map[string]kind{
 	"bytes": bytesKind, "string": stringKind,
 }
 
-func (k kind) named() bool { return k == record || k == enum || k == fixed }
+func (k kind) named() bool { return k == recordKind || k == enum || k == fixed }
 
 // name is a full name in its two parts; space is empty in the default namespace.
 type name struct{ space, simple string }
@@ -86,6 +86,7 @@ type node struct {
 
 	props   []jsontree.Member // what is not Avro's own, in the order of the text
 	logical *logical          // nil when absent or not valid on this kind
+	least   int64             // bytes that every value takes
 }
 
 type field struct {

@@ -128,7 +128,7 @@ func normalDefault(n *node, v *jsontree.Node) *jsontree.Node {
 			var of *node
 			if n != nil && n.kind == mapKind {
 				of = n.items
-			} else if n != nil && n.kind == record {
+			} else if n != nil && n.kind == recordKind {
 				if f := n.field(m.Name); f != nil {
 					of = f.typ
 				}

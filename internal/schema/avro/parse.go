@@ -227,7 +227,7 @@ func text0(t *jsontree.Node, member string) *string {
 }
 
 func (p *parser) record(t *jsontree.Node, namespace string, isError bool) (*node, error) {
-	n, err := head(t, namespace, record)
+	n, err := head(t, namespace, recordKind)
 	if err != nil {
 		return nil, err
 	}

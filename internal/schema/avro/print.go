@@ -72,7 +72,7 @@ func (p *printer) schema(n *node, namespace string) {
 		p.schema(n.items, namespace)
 		p.props(n.props)
 		p.text("}")
-	case record, enum, fixed:
+	case recordKind, enum, fixed:
 		p.named(n, namespace)
 	default:
 		if len(n.props) == 0 {
@@ -105,7 +105,7 @@ func (p *printer) named(n *node, namespace string) {
 		p.member("doc", *n.doc)
 	}
 	switch n.kind {
-	case record:
+	case recordKind:
 		p.text(`,"fields":[`)
 		for i, f := range n.fields {
 			if i > 0 {

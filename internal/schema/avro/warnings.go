@@ -65,7 +65,7 @@ func (x *warner) walk(r, w *node, path []string) {
 		x.walk(r.items, w.items, with(path, "items"))
 	case mapKind:
 		x.walk(r.items, w.items, with(path, "values"))
-	case record, enum, fixed:
+	case recordKind, enum, fixed:
 		x.named(r, w, path)
 	default:
 	}
