@@ -132,6 +132,7 @@ func (x *extraction) properties(o *objectRule) error {
 			return fmt.Errorf("properties/%s: %w", m.Name, err)
 		}
 		o.properties[m.Name] = r
+		o.order = append(o.order, m.Name)
 	}
 	return nil
 }

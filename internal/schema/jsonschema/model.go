@@ -97,7 +97,8 @@ type numberRule struct {
 type objectRule struct {
 	required         bool
 	properties       map[string]*rule
-	closed           bool // additionalProperties is false
+	order            []string // of the properties, in the text
+	closed           bool     // additionalProperties is false
 	additional       *rule
 	requiredNames    []string
 	minProps         *int

@@ -253,11 +253,11 @@ func (l *modernLoader) load(n *jsontree.Node) (*composite, error) {
 	}
 }
 
-// shape is what a keyword's value must be; a schema is a shape that is loaded.
-type shape uint8
+// form is what a keyword's value must be; a schema is a form that is loaded.
+type form uint8
 
 const (
-	isSchema shape = iota + 1
+	isSchema form = iota + 1
 	isSchemas
 	isNamedSchemas
 	isReference
@@ -271,7 +271,7 @@ const (
 	isAny
 )
 
-var keywordShapes = map[string]shape{
+var keywordForms = map[string]form{
 	"additionalProperties": isSchema, "not": isSchema, "propertyNames": isSchema, "if": isSchema, "then": isSchema,
 	"else": isSchema, "contains": isSchema, "items": isSchema, "unevaluatedItems": isSchema, "unevaluatedProperties": isSchema,
 	"oneOf": isSchemas, "anyOf": isSchemas, "allOf": isSchemas, "prefixItems": isSchemas,
@@ -294,7 +294,7 @@ func (l *modernLoader) keyword(c *composite, keyword string, v *jsontree.Node) (
 		}
 		return nil
 	}
-	switch keywordShapes[keyword] {
+	switch keywordForms[keyword] {
 	case isSchema:
 		if keyword == "then" || keyword == "else" {
 			if c.node.Get("if") == nil {
@@ -330,7 +330,7 @@ func (l *modernLoader) keyword(c *composite, keyword string, v *jsontree.Node) (
 			c.dynamic = l.reference(v.Text)
 		}
 	default:
-		err = checkShape(keyword, v)
+		err = checkForm(keyword, v)
 	}
 	return err
 }
@@ -354,9 +354,9 @@ var typeNames = map[string]bool{
 	"string": true, "integer": true, "number": true, "boolean": true, "null": true, "array": true, "object": true,
 }
 
-func checkShape(keyword string, v *jsontree.Node) error {
+func checkForm(keyword string, v *jsontree.Node) error {
 	wrong := func(word string) error { return fmt.Errorf("expected %s, found %s", word, brief(v)) }
-	switch keywordShapes[keyword] {
+	switch keywordForms[keyword] {
 	case isString:
 		if v.Kind != jsontree.String {
 			return wrong("a string")

@@ -138,6 +138,20 @@ func (t *translator) children(c *composite) *rule {
 	return product
 }
 
+// orderProperties notes the order of the text, which the joining has lost.
+func (r *rule) orderProperties(text *jsontree.Node) {
+	if text == nil {
+		return
+	}
+	for _, part := range r.flat() {
+		if part.kind == objectKind && part.obj.order == nil {
+			for _, m := range text.Members {
+				part.obj.order = append(part.obj.order, m.Name)
+			}
+		}
+	}
+}
+
 func (t *translator) keywords(c *composite) *rule {
 	result := t.children(c)
 	var properties *rule
@@ -146,6 +160,7 @@ func (t *translator) keywords(c *composite) *rule {
 		properties = t.join(c, "", properties, r)
 	}
 	result = t.join(c, "", result, properties)
+	result.orderProperties(c.node.Get("properties"))
 	var patterns *rule
 	for _, p := range c.named["patternProperties"] {
 		re, _ := compilePattern(p.name) // checked when it was loaded
@@ -205,7 +220,7 @@ func (t *translator) describe(c *composite, r *rule) {
 	}
 	kept := map[string]extra{}
 	for _, m := range c.node.Members {
-		if _, known := keywordShapes[m.Name]; !known {
+		if _, known := keywordForms[m.Name]; !known {
 			kept[m.Name] = extra{value: m.Value}
 		}
 	}
@@ -345,7 +360,7 @@ func mergeObjects(x, y *objectRule) *objectRule {
 		required: x.required || y.required, properties: map[string]*rule{}, closed: x.closed || y.closed,
 		additional: or(x.additional, y.additional), requiredNames: slices.Concat(x.requiredNames, y.requiredNames),
 		minProps: or(x.minProps, y.minProps), maxProps: or(x.maxProps, y.maxProps), needs: map[string][]string{},
-		dependentSchemas: map[string]*rule{}, names: or(x.names, y.names),
+		dependentSchemas: map[string]*rule{}, names: or(x.names, y.names), order: slices.Concat(x.order, y.order),
 	}
 	for _, from := range []*objectRule{x, y} {
 		maps.Copy(o.properties, from.properties)

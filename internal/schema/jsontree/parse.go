@@ -1,6 +1,7 @@
 package jsontree
 
 import (
+	"errors"
 	"fmt"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -8,8 +9,9 @@ import (
 
 // Options of reading.
 type Options struct {
-	MaxDepth int  // of nesting
-	Comments bool // allow /* */ and // (Avro does)
+	MaxDepth  int  // of nesting
+	MaxValues int  // of values in all; 0 for no limit but the text's length
+	Comments  bool // allow /* */ and // (Avro does)
 }
 
 // maxNumberBytes bounds one number's literal, as the registry's own parser does.
@@ -38,10 +40,14 @@ func Parse(text string, o Options) (*Node, error) {
 }
 
 type parser struct {
-	text string
-	at   int
-	o    Options
+	text   string
+	at     int
+	o      Options
+	values int
 }
+
+// ErrLimit is wrapped by the errors of texts beyond the options' limits.
+var ErrLimit = errors.New("beyond the limits")
 
 func (p *parser) fail(format string, args ...any) error {
 	return fmt.Errorf("JSON at byte %d: %s", p.at, fmt.Sprintf(format, args...))
@@ -93,7 +99,10 @@ func (p *parser) comment() error {
 
 func (p *parser) value(depth int) (*Node, error) {
 	if depth > p.o.MaxDepth {
-		return nil, p.fail("nested deeper than %d", p.o.MaxDepth)
+		return nil, fmt.Errorf("%w: %w", ErrLimit, p.fail("nested deeper than %d", p.o.MaxDepth))
+	}
+	if p.values++; p.o.MaxValues > 0 && p.values > p.o.MaxValues {
+		return nil, fmt.Errorf("%w: %w", ErrLimit, p.fail("more than %d values", p.o.MaxValues))
 	}
 	switch c := p.peek(); {
 	case p.at >= len(p.text):
