@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"telemetry":           {},
 	"storage/storagetest": {"storage"},
 	"storage/memory":      {"storage"},
-	"storage/embedded":    {"storage"},
+	"storage/embedded":    {"storage", "vfs"},
 	"statelog":            {"storage", "batch"},
 	"group":               {"group/assign", "statelog"},
 	"group/assign":        {},

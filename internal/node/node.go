@@ -68,6 +68,7 @@ func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, er
 	metrics := telemetry.Registry()
 	store, err := embedded.Open(filepath.Join(o.Data, "log"), embedded.Options{
 		Sync: o.Durability == config.DurabilityFsync, Logger: logger, Metrics: metrics,
+		MemoryBytes: int64(o.Memory) / 4, PendingBytes: int64(o.Memory) / 4,
 	})
 	if err != nil {
 		return nil, err

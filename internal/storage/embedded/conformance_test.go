@@ -8,9 +8,19 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	for name, o := range map[string]Options{
+		"synced":    {Sync: true, FileBytes: 4096},
+		"unsynced":  {FileBytes: 16 << 10},
+		"no memory": {FileBytes: 4096, MemoryBytes: 1, OpenFiles: 1},
+	} {
+		t.Run(name, func(t *testing.T) { conform(t, o) })
+	}
+}
+
+func conform(t *testing.T, o Options) {
 	start := func(t *testing.T, dir string) *Store {
 		t.Helper()
-		s, err := Open(dir, Options{FileBytes: 4096})
+		s, err := Open(dir, o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,8 +12,7 @@ import (
 // log is one ownership of a partition.
 type log struct {
 	s        *Store
-	p        *state
-	id       storage.Partition
+	st       *state
 	epoch    int32
 	next     int64 // the owner's goroutine only: end of everything appended, durable or not
 	failed   atomic.Bool
@@ -21,167 +20,197 @@ type log struct {
 	advanced func(int64)
 }
 
-// Open implements storage.Store.
+// Open implements storage.Store. It waits for nothing unless an earlier owner's appends are under way.
 func (s *Store) Open(ctx context.Context, id storage.Partition, o storage.OpenOptions) (storage.Log, error) {
-	s.mu.Lock()
-	p := s.parts[id]
-	if p == nil {
-		s.mu.Unlock()
+	if err := s.Failed(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", id, err)
+	}
+	st := s.state(id)
+	if st == nil {
 		return nil, fmt.Errorf("open %s: %w", id, storage.ErrNotFound)
 	}
-	if n := len(p.epochs); n > 0 && o.Epoch < p.epochs[n-1].Epoch {
-		s.mu.Unlock()
+	st.mu.Lock()
+	if n := len(st.epochs); n > 0 && o.Epoch < st.epochs[n-1].Epoch || st.owner != nil && st.owner.epoch > o.Epoch {
+		st.mu.Unlock()
 		return nil, fmt.Errorf("open %s at epoch %d: %w", id, o.Epoch, storage.ErrFenced)
 	}
-	l := &log{s: s, p: p, id: id, epoch: o.Epoch, advanced: o.Advanced}
-	p.owner = l
-	s.mu.Unlock()
-	// Appends of the owner before are ahead of this frame in the queue or are refused after it.
-	if err := s.do(ctx, frame{kind: kindOpen, partition: id, epoch: o.Epoch}); err != nil {
-		return nil, err
+	l := &log{s: s, st: st, epoch: o.Epoch, advanced: o.Advanced}
+	n := len(st.epochs)
+	known := n > 0 && st.epochs[n-1].Epoch == o.Epoch
+	st.owner, st.settings = l, o.Settings
+	quiet := st.inflight == 0
+	if quiet {
+		st.began(o.Epoch)
 	}
-	_, l.next = l.Bounds()
+	st.mu.Unlock()
+	if !known || !quiet {
+		// Appends of the owner before are ahead of it in the queue or are refused after it.
+		opened := s.submit(&op{st: st, item: item{kind: kindOpen, id: id, epoch: o.Epoch}})
+		if !quiet {
+			if err := opened.Wait(ctx); err != nil {
+				return nil, fmt.Errorf("open %s: %w", id, err)
+			}
+		}
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.reopen()
+	l.next = st.end
 	return l, nil
 }
 
 func (l *log) Append(b storage.Batch) storage.Pending {
-	o := &op{log: l, frame: frame{
-		kind: kindBatch, partition: l.id, epoch: l.epoch, base: b.Base, count: b.Count, maxMs: b.MaxTimestampMs, payload: b.Bytes,
+	o := &op{log: l, st: l.st, payload: b.Bytes, item: item{
+		kind: kindBatch, id: l.st.id, epoch: l.epoch, base: b.Base, count: b.Count, maxMs: b.MaxTimestampMs, prev: l.next,
 	}}
-	switch {
-	case l.closed.Load():
-		o.err = storage.ErrClosed
-	case l.failed.Load():
-		o.err = storage.ErrUnavailable
-	case b.Base < l.next || b.Count <= 0 || len(b.Bytes) > maxFrameBytes-frameBytes:
-		o.err = fmt.Errorf("append %d+%d at %d: %w", b.Base, b.Count, l.next, storage.ErrOutOfRange)
-	}
-	if o.err != nil {
-		o.done = make(chan struct{})
+	if err := l.admit(&b); err != nil {
+		o.err, o.done = err, make(chan struct{})
+		o.notify.Store(&finished)
 		close(o.done)
 		return o
 	}
-	l.next = b.Base + int64(b.Count)
-	l.s.submit(o)
-	return pending{o, l}
+	o.item.crc = checksum(b.Bytes)
+	l.next = o.item.end()
+	return l.s.submit(o)
 }
 
-// pending marks the log failed when its append failed, so that the order never has a hole.
-type pending struct {
-	*op
-	l *log
-}
-
-func (p pending) Wait(ctx context.Context) error {
-	err := p.op.Wait(ctx)
-	if err != nil && ctx.Err() == nil {
-		p.l.failed.Store(true)
+// admit counts the append as under way, or says why it cannot be.
+func (l *log) admit(b *storage.Batch) error {
+	l.st.mu.Lock()
+	defer l.st.mu.Unlock()
+	switch {
+	case l.closed.Load():
+		return storage.ErrClosed
+	case l.st.gone:
+		return fmt.Errorf("partition %s: %w", l.st.id, storage.ErrNotFound)
+	case l.st.owner != l:
+		return fmt.Errorf("partition %s: %w", l.st.id, storage.ErrFenced)
+	case l.failed.Load():
+		return fmt.Errorf("partition %s: %w: an earlier append failed", l.st.id, storage.ErrUnavailable)
+	case b.Base < l.next || b.Count <= 0 || len(b.Bytes) > maxPayloadBytes:
+		return fmt.Errorf("append %d+%d at %d: %w", b.Base, b.Count, l.next, storage.ErrOutOfRange)
 	}
-	return err
-}
-
-func (l *log) Bounds() (start, end int64) {
-	l.s.mu.RLock()
-	defer l.s.mu.RUnlock()
-	return l.p.start, l.p.end
-}
-
-// at is the index of the first entry that ends after offset.
-func (p *state) at(offset int64) int {
-	i, _ := slices.BinarySearchFunc(p.entries, offset, func(e entry, o int64) int {
-		if e.end() <= o {
-			return -1
-		}
-		return 1
-	})
-	return i
-}
-
-func (l *log) gone() error {
-	if l.s.parts[l.id] != l.p {
-		return fmt.Errorf("partition %s: %w", l.id, storage.ErrNotFound)
-	}
+	l.st.inflight++
 	return nil
 }
 
-func (l *log) Read(_ context.Context, r storage.ReadRange) (storage.Span, error) {
-	l.s.mu.RLock()
-	defer l.s.mu.RUnlock()
-	if err := l.gone(); err != nil {
-		return nil, err
-	}
-	if r.From < l.p.start || r.From > l.p.end {
-		return nil, fmt.Errorf("read %s at %d, have %d to %d: %w", l.id, r.From, l.p.start, l.p.end, storage.ErrOutOfRange)
-	}
-	s := &span{}
-	for _, e := range l.p.entries[l.p.at(r.From):] {
-		first := len(s.parts) == 0
-		if r.Before > 0 && e.base >= r.Before || s.n+int(e.size) > r.MaxBytes && (!first || !r.AtLeastOne) {
-			break
-		}
-		e.file.pins.Add(1)
-		s.parts = append(s.parts, e)
-		s.n += int(e.size)
-	}
-	if s.n <= smallRead {
-		return s.load()
-	}
-	return s, nil
-}
-
-func (l *log) FindTime(_ context.Context, atLeastMs int64) (int64, error) {
-	l.s.mu.RLock()
-	defer l.s.mu.RUnlock()
-	for i := range l.p.entries {
-		if l.p.entries[i].maxMs >= atLeastMs {
-			return l.p.entries[i].base, nil
-		}
-	}
-	return 0, fmt.Errorf("time %d in %s: %w", atLeastMs, l.id, storage.ErrNotFound)
+func (l *log) Bounds() (start, end int64) {
+	l.st.mu.RLock()
+	defer l.st.mu.RUnlock()
+	return l.st.start, l.st.end
 }
 
 func (l *log) TrimBefore(ctx context.Context, offset int64) error {
-	if start, end := l.Bounds(); offset > end {
-		return fmt.Errorf("trim %s to %d, end is %d: %w", l.id, offset, end, storage.ErrOutOfRange)
-	} else if offset <= start {
+	l.st.mu.RLock()
+	start, end, gone, owner := l.st.start, l.st.end, l.st.gone, l.st.owner
+	l.st.mu.RUnlock()
+	switch {
+	case gone:
+		return fmt.Errorf("trim %s: %w", l.st.id, storage.ErrNotFound)
+	case owner != l:
+		return fmt.Errorf("trim %s: %w", l.st.id, storage.ErrFenced)
+	case offset > end:
+		return fmt.Errorf("trim %s to %d, end is %d: %w", l.st.id, offset, end, storage.ErrOutOfRange)
+	case offset <= start:
 		return nil
 	}
-	return l.s.do(ctx, frame{kind: kindTrim, partition: l.id, base: offset})
+	if err := l.s.do(ctx, l.st, item{kind: kindTrim, id: l.st.id, base: offset}, nil); err != nil {
+		return err
+	}
+	l.s.wakeKeeper()
+	return nil
 }
 
 func (l *log) Shape() storage.Shape {
-	l.s.mu.RLock()
-	defer l.s.mu.RUnlock()
-	sh := storage.Shape{Bytes: l.p.bytes, Epochs: slices.Clone(l.p.epochs), MaxTimestampMs: -1, MaxTimestampBase: -1}
-	for _, e := range l.p.entries {
-		if e.maxMs > sh.MaxTimestampMs {
-			sh.MaxTimestampMs, sh.MaxTimestampBase = e.maxMs, e.base
+	l.st.mu.RLock()
+	sh := storage.Shape{Epochs: slices.Clone(l.st.epochs), MaxTimestampMs: -1, MaxTimestampBase: -1}
+	views, start := slices.Clone(l.st.views), l.st.start
+	sums := make([]summary, len(views))
+	last := make([]int64, len(views))
+	for i, v := range views {
+		sums[i], last[i] = *v.shown(), v.lastMs
+	}
+	l.st.mu.RUnlock()
+	if len(views) > 0 && sums[0].base < start {
+		// Part of the first view is trimmed; its index says how much.
+		if entries, err := l.s.entries(l.st, views[0]); err == nil {
+			sums[0] = summarize(entries[at(entries, start):])
+		}
+	}
+	for i, v := range views {
+		sum := &sums[i]
+		sh.Bytes += sum.bytes
+		if sum.maxMs > sh.MaxTimestampMs {
+			sh.MaxTimestampMs, sh.MaxTimestampBase = sum.maxMs, sum.maxMsBase
 		}
 		n := len(sh.Segments)
-		if n == 0 || sh.Segments[n-1].Bytes >= l.s.o.FileBytes {
-			sh.Segments = append(sh.Segments, storage.Segment{Base: e.base, MaxTimestampMs: -1})
+		if n == 0 || v.begins() {
+			if n > 0 {
+				sh.Segments[n-1].End = sum.base
+			}
+			sh.Segments = append(sh.Segments, storage.Segment{Base: sum.base, MaxTimestampMs: -1})
 			n++
 		}
 		g := &sh.Segments[n-1]
-		g.End, g.Bytes, g.MaxTimestampMs = e.end(), g.Bytes+int64(e.size), max(g.MaxTimestampMs, e.maxMs)
+		g.End, g.Bytes = sum.end, g.Bytes+sum.bytes
+		g.MaxTimestampMs, g.AppendedMs = max(g.MaxTimestampMs, sum.maxMs), last[i]
 	}
 	return sh
 }
 
 func (l *log) SaveCheckpoint(ctx context.Context, at int64, blob []byte) error {
-	return l.s.do(ctx, frame{kind: kindCheckpoint, partition: l.id, base: at, payload: blob})
+	l.st.mu.RLock()
+	owner := l.st.owner
+	l.st.mu.RUnlock()
+	if owner != l {
+		return fmt.Errorf("checkpoint of %s: %w", l.st.id, storage.ErrFenced)
+	}
+	return l.s.do(ctx, l.st, item{kind: kindCheckpoint, id: l.st.id, base: at}, slices.Clone(blob))
 }
 
 func (l *log) Checkpoint(context.Context) (int64, []byte, error) {
-	l.s.mu.RLock()
-	defer l.s.mu.RUnlock()
-	if !l.p.hasCheck || l.p.checkedAt > l.p.end {
-		return 0, nil, fmt.Errorf("checkpoint of %s: %w", l.id, storage.ErrNotFound)
+	for {
+		l.st.mu.RLock()
+		c, end := l.st.check, l.st.end
+		l.st.mu.RUnlock()
+		if c.file == nil || c.at > end {
+			return 0, nil, fmt.Errorf("checkpoint of %s: %w", l.st.id, storage.ErrNotFound)
+		}
+		b, err := l.s.readCheckpoint(c)
+		if err == nil {
+			return c.at, b, nil
+		}
+		l.st.mu.RLock()
+		moved := l.st.check != c
+		l.st.mu.RUnlock()
+		if !moved {
+			l.s.damage("a checkpoint is damaged; its owner derives it again", "partition", l.st.id, "file", c.file.name, "error", err)
+			return 0, nil, fmt.Errorf("checkpoint of %s: %w", l.st.id, storage.ErrNotFound)
+		}
 	}
-	return l.p.checkedAt, l.p.checkpoint, nil
 }
 
-func (l *log) Configure(storage.Settings) {}
+func (s *Store) readCheckpoint(c checkpoint) ([]byte, error) {
+	handle, err := s.handles.pin(c.file)
+	if err != nil {
+		return nil, err
+	}
+	defer s.handles.unpin(c.file)
+	b := make([]byte, c.size)
+	if err := readFull(handle, b, c.pos); err != nil {
+		return nil, err
+	}
+	if checksum(b) != c.crc {
+		return nil, storage.ErrCorrupt
+	}
+	return b, nil
+}
+
+func (l *log) Configure(s storage.Settings) {
+	l.st.mu.Lock()
+	defer l.st.mu.Unlock()
+	l.st.settings = s
+}
 
 func (l *log) Close() error {
 	l.closed.Store(true)

@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"kelp/internal/vfs"
 )
 
 // maxSend is how much one sendfile may move: a socket is not held longer than that by one call.
@@ -13,30 +15,22 @@ const maxSend = 4 << 20
 
 // sendSection writes n bytes of f from pos on. To a TCP connection they go by sendfile with an
 // offset of its own, so that many connections may read one open file.
-func sendSection(w io.Writer, f *os.File, pos, n int64) (int64, error) {
+func sendSection(w io.Writer, f vfs.File, pos, n int64) (int64, error) {
 	conn, ok := w.(*net.TCPConn)
-	if !ok {
-		return io.Copy(w, io.NewSectionReader(f, pos, n))
+	from := f.OS()
+	if !ok || from == nil {
+		return copySection(w, f, pos, n)
 	}
 	out, err := conn.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	in, err := f.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
+	in := int(from.Fd())
 	left := n
 	var failed error
-	send := func(to uintptr) bool { // true ends it, false waits until the socket takes more
-		for left > 0 && failed == nil {
-			var sent int
-			var err error
-			if control := in.Control(func(from uintptr) {
-				sent, err = syscall.Sendfile(int(to), int(from), &pos, int(min(left, maxSend)))
-			}); control != nil {
-				err = control
-			}
+	err = out.Write(func(to uintptr) bool { // true ends it, false waits until the socket takes more
+		for left > 0 {
+			sent, err := syscall.Sendfile(int(to), in, &pos, int(min(left, maxSend)))
 			switch {
 			case sent > 0:
 				left -= int64(sent)
@@ -45,12 +39,13 @@ func sendSection(w io.Writer, f *os.File, pos, n int64) (int64, error) {
 			case errors.Is(err, syscall.EINTR):
 			case err == nil:
 				failed = io.ErrUnexpectedEOF
+				return true
 			default:
 				failed = os.NewSyscallError("sendfile", err)
+				return true
 			}
 		}
 		return true
-	}
-	err = out.Write(send)
+	})
 	return n - left, errors.Join(err, failed)
 }

@@ -4,10 +4,11 @@ package embedded
 
 import (
 	"io"
-	"os"
+
+	"kelp/internal/vfs"
 )
 
 // sendSection writes n bytes of f from pos on.
-func sendSection(w io.Writer, f *os.File, pos, n int64) (int64, error) {
-	return io.Copy(w, io.NewSectionReader(f, pos, n))
+func sendSection(w io.Writer, f vfs.File, pos, n int64) (int64, error) {
+	return copySection(w, f, pos, n)
 }

@@ -1,248 +1,158 @@
-// Package embedded keeps partitions on the local disk in one shared journal. Appends of all
-// partitions that arrive together become one write and one fsync (group commit), so the cost of
-// durability is shared; an index in memory says where each batch lies.
+// Package embedded keeps partitions on the local disk. Appends of all partitions that arrive together
+// become one chunk of a shared journal, one write and one sync (group commit), so the cost of
+// durability is shared by everything that waits. Sealed journal files get an index and stay where
+// they are while the runs of batches in them are long; where runs are short, or little is still wanted,
+// what is live is packed into new files, partition by partition, and the old ones go.
 //
-// Files roll at a size; each starts with a snapshot of every partition's bounds, so that a file
-// goes as soon as none of its batches is live. Recovery replays the files, cuts a torn tail of
-// the last one with a log line and refuses damage elsewhere.
+// [Store] is the entry; writer.go forms and writes chunks, apply.go folds them in, read.go finds them
+// again, keeper.go seals, packs and frees files, recover.go reads everything back.
 //
-// Invariants: nothing is acknowledged or readable before its frame is written (and, with
-// durability fsync, synced). After a failed write or sync nothing more is written until the store
-// is opened again. Only [Store.apply] changes what partitions hold, live and on replay.
+// Invariants: nothing is acknowledged or readable before its chunk is written (and, with Sync,
+// synced). The data of a failed write or sync is never written or synced again: its appends fail and
+// writing goes on in another file. Only [Store.apply] changes what partitions hold, live and on
+// replay. A data file goes only when nothing live lies in it and what says so is durable. What
+// cannot be read as it was written is never served.
 package embedded
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"kelp/internal/storage"
+	"kelp/internal/vfs"
 )
 
-// Limits of the store.
+// The defaults of Options.
 const (
-	queuedAppends    = 1024     // appends waiting for the journal; the next one blocks
-	groupBytes       = 8 << 20  // most bytes of one write
-	defaultFileBytes = 64 << 20 // a journal file that has grown to this is followed by a new one
+	defaultFileBytes    = 64 << 20
+	defaultSegmentBytes = 1 << 30
+	defaultMemoryBytes  = 32 << 20
+	defaultPendingBytes = 64 << 20
+	defaultOpenFiles    = 512
 )
 
 // Options of a store.
 type Options struct {
-	Sync      bool  // acknowledge after fsync; false acknowledges from the page cache
-	FileBytes int64 // size at which a journal file rolls; 0: 64 MiB
-	Logger    *slog.Logger
-	Metrics   prometheus.Registerer // where the journal's metrics are registered; nil keeps them to itself
+	Sync         bool   // acknowledge after a sync; false acknowledges from the page cache
+	FileBytes    int64  // size at which a journal file is followed by a new one; 0: 64 MiB
+	SegmentBytes int64  // segment size of logs that do not say; 0: 1 GiB
+	MemoryBytes  int64  // budget of the newest batches and the indexes kept in memory; 0: 32 MiB
+	PendingBytes int64  // appends that are not durable yet; a further one blocks; 0: 64 MiB
+	OpenFiles    int    // open data files, beyond which those that nobody reads are closed; 0: 512
+	FS           vfs.FS // nil: the system's
+	Logger       *slog.Logger
+	Metrics      prometheus.Registerer // where metrics are registered; nil keeps them to itself
 }
 
-// Store is a journal and its index.
-type Store struct {
-	dir  string
-	o    Options
-	lock *os.File
-	m    *metrics
-
-	queue    chan *op
-	done     chan struct{} // closed when the journal writer has ended
-	closing  chan struct{}
-	closeOne sync.Once
-
-	mu     sync.RWMutex // guards parts, files, failed and everything below them
-	parts  map[storage.Partition]*state
-	files  []*file // in order; the last one is written to
-	failed error
-
-	buf []byte // the writer's own
-}
-
-// file is one journal file. live and size are guarded by the store's lock.
-type file struct {
-	seq  uint64
-	f    *os.File
-	size int64
-	live int // batches that are still wanted
-	pins sync.WaitGroup
-}
-
-// op is a frame on its way into the journal. Nil err after done means durable and applied.
-type op struct {
-	frame frame
-	log   *log // whose Advanced to call, or nil
-	done  chan struct{}
-	err   error
-}
-
-func (o *op) Done() <-chan struct{} { return o.done }
-
-func (o *op) Wait(ctx context.Context) error {
-	select {
-	case <-o.done:
-		return o.err
-	case <-ctx.Done():
-		return ctx.Err()
+func (o Options) withDefaults() Options {
+	def := func(v *int64, d int64) {
+		if *v <= 0 {
+			*v = d
+		}
 	}
-}
-
-// Open opens the journal in dir, making it when it is not there. A folder that another process
-// has open is an error that says so.
-func Open(dir string, o Options) (*Store, error) {
-	if o.FileBytes == 0 {
-		o.FileBytes = defaultFileBytes
+	def(&o.FileBytes, defaultFileBytes)
+	def(&o.SegmentBytes, defaultSegmentBytes)
+	def(&o.MemoryBytes, defaultMemoryBytes)
+	def(&o.PendingBytes, defaultPendingBytes)
+	if o.OpenFiles <= 0 {
+		o.OpenFiles = defaultOpenFiles
+	}
+	if o.FS == nil {
+		o.FS = vfs.OS{}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	return o
+}
+
+// Store is a journal, the files that grew out of it, and what is known of the partitions in them.
+type Store struct {
+	dir     string
+	o       Options
+	lock    interface{ Close() error }
+	m       *metrics
+	queue   *queue
+	handles *handles
+	memory  memory // the completer's
+	cache   *cache
+	keeper  keeper
+	life    chan struct{} // closed when the store is
+	wg      sync.WaitGroup
+	close   sync.Once
+	closed  error
+
+	applied     atomic.Uint64 // newest chunk that is applied
+	synced      atomic.Uint64 // newest chunk that is known to be on stable storage
+	nextSeq     atomic.Uint64 // number of the newest file
+	numbers     atomic.Uint64 // of the newest state
+	damageCount atomic.Int64
+	rollNow     atomic.Bool // the journal should go on in a new file soon
+
+	mu       sync.RWMutex // guards parts and deleting; before a partition's lock
+	parts    map[storage.Partition]*state
+	deleting map[storage.Partition]*state // not in parts any more, not yet durably gone
+
+	filesMu sync.RWMutex // guards files and the fields that file names; after a partition's lock
+	files   map[uint64]*file
+
+	making sync.Mutex // guards spare and is held while a journal file is made, so that they are used in the order of their numbers
+	spare  *file      // made ahead of time
+}
+
+// Open opens the log in dir, making it when it is not there. A folder that another process has open
+// is an error that says so.
+func Open(dir string, o Options) (*Store, error) {
+	o = o.withDefaults()
+	if err := o.FS.MakeDir(dir); err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(filepath.Join(dir, "LOCK"))
+	lock, err := o.FS.Lock(filepath.Join(dir, "LOCK"))
 	if err != nil {
 		return nil, fmt.Errorf("data folder %s is in use by another process: stop it or choose another folder: %w", dir, err)
 	}
 	s := &Store{
-		dir: dir, o: o, lock: lock, m: newMetrics(o.Metrics), parts: map[storage.Partition]*state{},
-		queue: make(chan *op, queuedAppends), done: make(chan struct{}), closing: make(chan struct{}),
+		dir: dir, o: o, lock: lock, queue: newQueue(), life: make(chan struct{}),
+		parts: map[storage.Partition]*state{}, deleting: map[storage.Partition]*state{}, files: map[uint64]*file{},
 	}
-	if err := s.recover(); err != nil {
+	s.m = newMetrics(o.Metrics, s)
+	s.memory.budget = o.MemoryBytes / 2
+	s.cache = newCache(o.MemoryBytes / 2)
+	s.handles = newHandles(o.FS, o.OpenFiles, func(err error) { o.Logger.Warn("log file", "error", err) })
+	s.keeper.init()
+	began := time.Now()
+	w, err := s.recover()
+	if err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	go s.run()
+	o.Logger.Debug("log read back", "seconds", time.Since(began).Seconds(), "partitions", len(s.parts), "files", len(s.files))
+	s.wg.Add(1)
+	go s.write(w)
+	if o.Sync {
+		s.wg.Add(1)
+		go s.sync()
+	}
+	s.keeper.wg.Go(s.keep)
+	s.keeper.wg.Go(s.settler)
 	return s, nil
 }
 
-// Failed is what ended writing until the store is opened again, or nil.
+// Failed is what keeps appends from being written now, or nil. It goes away by itself.
 func (s *Store) Failed() error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.failed
-}
-
-func (s *Store) recover() error {
-	names, err := filepath.Glob(filepath.Join(s.dir, "journal-*.log"))
-	if err != nil {
-		return err
-	}
-	slices.Sort(names)
-	for i, name := range names {
-		if err := s.replay(name, i == len(names)-1); err != nil {
-			return fmt.Errorf("replay %s: %w", name, err)
-		}
-	}
-	if len(s.files) == 0 {
-		return s.roll()
-	}
-	return nil
-}
-
-// replay folds one file in; the tail of the last one may be torn.
-func (s *Store) replay(name string, last bool) error {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	in := &file{f: f}
-	s.files = append(s.files, in)
-	if len(b) < fileHeaderBytes || string(b[:8]) != fileMagic {
-		if !last || len(s.files) == 1 && len(b) >= fileHeaderBytes {
-			return fmt.Errorf("%w: not a journal of this format", storage.ErrCorrupt)
-		}
-		// The file was being made when the process ended: nothing in it was ever acknowledged.
-		s.files = s.files[:len(s.files)-1]
-		if err := errors.Join(f.Close(), os.Remove(name)); err != nil || len(s.files) > 0 {
-			return err
-		}
-		return s.roll()
-	}
-	in.seq = binary.BigEndian.Uint64(b[8:])
-	pos := fileHeaderBytes
-	for pos < len(b) {
-		fr, n, ok := parseFrame(b[pos:])
-		if !ok {
-			break
-		}
-		if err := s.apply(&fr, in, int64(pos+frameBytes)); err != nil {
-			return err
-		}
-		pos += n
-	}
-	if pos < len(b) {
-		if !last {
-			return fmt.Errorf("%w: at byte %d of %d", storage.ErrCorrupt, pos, len(b))
-		}
-		s.o.Logger.Warn("cut a torn tail that was never acknowledged", "file", name, "at", pos, "dropped_bytes", len(b)-pos)
-		if err := f.Truncate(int64(pos)); err != nil {
-			return err
-		}
-		if err := f.Sync(); err != nil {
-			return err
-		}
-	}
-	in.size = int64(pos)
-	return nil
-}
-
-// roll starts a new file with a snapshot and drops the files that nothing needs.
-func (s *Store) roll() error {
-	seq := uint64(1)
-	if n := len(s.files); n > 0 {
-		seq = s.files[n-1].seq + 1
-	}
-	payload, err := s.snapshot()
-	if err != nil {
-		return err
-	}
-	name := s.path(seq)
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	b := binary.BigEndian.AppendUint64([]byte(fileMagic), seq)
-	b = appendFrame(b, &frame{kind: kindSnapshot, payload: payload})
-	if _, err := f.WriteAt(b, 0); err != nil {
-		return err
-	}
-	// Synced whatever the durability: the files before it may go now.
-	if err := errors.Join(f.Sync(), syncDir(s.dir)); err != nil {
-		return err
-	}
-	s.files = append(s.files, &file{seq: seq, f: f, size: int64(len(b))})
-	return s.dropDead()
-}
-
-// dropDead removes files without live batches. The newest one always stays.
-func (s *Store) dropDead() error {
-	var keep []*file
-	for i, f := range s.files {
-		if f.live > 0 || i == len(s.files)-1 {
-			keep = append(keep, f)
-			continue
-		}
-		go func() { // readers that still hold a span finish first
-			f.pins.Wait()
-			if err := errors.Join(f.f.Close(), os.Remove(s.path(f.seq))); err != nil {
-				s.o.Logger.Warn("could not remove a journal file that is not needed", "error", err)
-			}
-		}()
-	}
-	s.files = keep
-	return nil
-}
-
-func (s *Store) path(seq uint64) string {
-	return filepath.Join(s.dir, fmt.Sprintf("journal-%016x.log", seq))
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return errors.Join(s.queue.failed, s.queue.full)
 }
 
 // Guarantees of the embedded log.
@@ -250,20 +160,59 @@ func (s *Store) Guarantees() storage.Guarantees {
 	return storage.Guarantees{AtomicBatch: true, Fencing: true, ByteExact: true, Durable: true}
 }
 
-// Create implements storage.Store.
-func (s *Store) Create(ctx context.Context, p storage.Partition) error {
-	s.mu.RLock()
-	_, there := s.parts[p]
-	s.mu.RUnlock()
-	if there {
+// Create implements storage.Store. It does not wait: what is appended later is durable only with it.
+func (s *Store) Create(_ context.Context, p storage.Partition) error {
+	s.mu.Lock()
+	if s.parts[p] != nil {
+		s.mu.Unlock()
 		return nil
 	}
-	return s.do(ctx, frame{kind: kindCreate, partition: p})
+	st := s.newState(p)
+	s.parts[p] = st
+	s.mu.Unlock()
+	o := s.submit(&op{st: st, item: item{kind: kindCreate, id: p}})
+	select {
+	case <-o.done:
+		if errors.Is(o.err, storage.ErrClosed) {
+			return o.err
+		}
+	default:
+	}
+	return nil
+}
+
+func (s *Store) newState(p storage.Partition) *state {
+	return &state{id: p, number: s.numbers.Add(1)}
+}
+
+func (s *Store) state(p storage.Partition) *state {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.parts[p]
 }
 
 // Delete implements storage.Store.
 func (s *Store) Delete(ctx context.Context, p storage.Partition) error {
-	return s.do(ctx, frame{kind: kindDelete, partition: p})
+	s.mu.Lock()
+	st := s.parts[p]
+	if st == nil {
+		st = s.deleting[p]
+	}
+	if st == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	delete(s.parts, p)
+	s.deleting[p] = st
+	s.mu.Unlock()
+	st.mu.Lock()
+	st.gone = true // from here on nothing of it enters the journal but its end
+	st.mu.Unlock()
+	if err := s.do(ctx, st, item{kind: kindDelete, id: p}, nil); err != nil {
+		return fmt.Errorf("delete %s: %w", p, err)
+	}
+	s.wakeKeeper()
+	return nil
 }
 
 // Partitions implements storage.Store.
@@ -280,38 +229,47 @@ func (s *Store) Partitions(context.Context) iter.Seq2[storage.Partition, error] 
 	}
 }
 
-func (s *Store) do(ctx context.Context, f frame) error { return s.submit(&op{frame: f}).Wait(ctx) }
-
-// submit queues an op; it blocks while the queue is full.
-func (s *Store) submit(o *op) *op {
-	o.done = make(chan struct{})
-	select {
-	case <-s.closing:
-		o.err = storage.ErrClosed
-		close(o.done)
-	case s.queue <- o:
-	}
-	return o
+// do journals an item that is not an append and waits for it.
+func (s *Store) do(ctx context.Context, st *state, it item, payload []byte) error {
+	it.crc = checksum(payload)
+	return s.submit(&op{st: st, item: it, payload: payload}).Wait(ctx)
 }
 
-// Close writes what is queued and ends the store.
+// Close writes what is queued, seals the journal and ends the store.
 func (s *Store) Close() error {
-	s.closeOne.Do(func() { close(s.closing) })
-	<-s.done
-	return s.closeFiles()
+	s.close.Do(func() {
+		q := s.queue
+		q.mu.Lock()
+		q.closing = true
+		q.writer.Broadcast()
+		q.room.Broadcast()
+		q.mu.Unlock()
+		close(s.life)
+		s.wg.Wait()
+		s.keeper.stop()
+		s.closed = errors.Join(s.sealLast(), s.closeFiles())
+	})
+	return s.closed
 }
 
 func (s *Store) closeFiles() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var errs []error
-	for _, f := range s.files {
-		errs = append(errs, f.f.Close())
+	s.filesMu.Lock()
+	defer s.filesMu.Unlock()
+	all := slices.Collect(maps.Values(s.files))
+	if s.spare != nil {
+		all = append(all, s.spare)
 	}
-	s.files = nil
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
-		s.lock = nil
+	return errors.Join(s.handles.closeAll(all), s.lock.Close())
+}
+
+// pause waits, false when the store is closed first.
+func (s *Store) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.life:
+		return false
 	}
-	return errors.Join(errs...)
 }

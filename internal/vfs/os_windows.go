@@ -1,12 +1,13 @@
-package embedded
+package vfs
 
 import (
+	"io"
 	"os"
 	"syscall"
 )
 
-// lockFile takes the lock of a data folder: the file is opened without sharing.
-func lockFile(name string) (*os.File, error) {
+// lockFile opens the file without sharing.
+func lockFile(name string) (io.Closer, error) {
 	path, err := syscall.UTF16PtrFromString(name)
 	if err != nil {
 		return nil, err

@@ -1,15 +1,15 @@
 //go:build unix
 
-package embedded
+package vfs
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 )
 
-// lockFile takes the lock of a data folder for as long as the file is open.
-func lockFile(name string) (*os.File, error) {
+func lockFile(name string) (io.Closer, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, err
@@ -20,7 +20,6 @@ func lockFile(name string) (*os.File, error) {
 	return f, nil
 }
 
-// syncDir makes a new file's name durable.
 func syncDir(name string) error {
 	d, err := os.Open(name)
 	if err != nil {
