@@ -24,6 +24,7 @@ type packer struct {
 	header   chunkHeader
 	items    []item
 	payload  []byte
+	err      error // of a write or sync that failed: nothing more is written to the file
 }
 
 func (s *Store) newPacker() (*packer, error) {
@@ -60,9 +61,15 @@ func (p *packer) add(it item, payload []byte, appendedMs int64) error {
 }
 
 func (p *packer) flush() error {
-	if len(p.items) == 0 {
-		return nil
+	if p.err == nil && len(p.items) > 0 {
+		if err := p.write(); err != nil {
+			p.err = fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
+		}
 	}
+	return p.err
+}
+
+func (p *packer) write() error {
 	h := &p.header
 	h.items, h.table = len(p.items), chunkHeaderBytes+len(p.items)*itemBytes
 	h.payload, h.file, h.seq = int64(len(p.payload)), p.f.seq, h.seq+1
@@ -75,7 +82,7 @@ func (p *packer) flush() error {
 		}
 	})
 	if err := p.h.WriteBuffers([][]byte{table, p.payload}, p.pos); err != nil {
-		return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
+		return err
 	}
 	at := p.pos + int64(h.table)
 	for i := range p.items {
@@ -87,9 +94,7 @@ func (p *packer) flush() error {
 	p.items, p.payload = p.items[:0], p.payload[:0]
 	if p.unsynced += h.size(); p.unsynced >= packSyncBytes {
 		p.unsynced = 0
-		if err := p.h.Sync(); err != nil {
-			return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
-		}
+		return p.h.Sync()
 	}
 	return nil
 }

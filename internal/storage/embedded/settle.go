@@ -156,7 +156,7 @@ func (s *Store) settleState(p *packer, st *state, chosen map[*file]bool, edits *
 	var e *edit
 	end := func() {
 		if e != nil {
-			_ = p.flush() // its error comes again from finish
+			_ = p.flush() // an error stays with the packer: nothing of it will be used
 			e.lastPiece = len(p.f.pieces.all)
 			*edits = append(*edits, &op{st: st, edit: e, item: item{kind: kindEdit, id: st.id}})
 			e = nil

@@ -14,7 +14,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"kelp/internal/storage"
 	"kelp/internal/vfs"
@@ -32,12 +34,13 @@ var seedRange = flag.String("seeds", "", "FROM-TO: the seeds of the torture")
 type tried struct {
 	base, count int64
 	bytes       string
+	acked       bool
+	failed      bool // it may be there or not, unless another has its place
 }
 
 // model is what one partition may and must hold.
 type model struct {
 	batches []tried // appended, in order
-	acked   int     // how many of them were acknowledged
 	start   int64   // acknowledged trim
 	tried   int64   // the furthest trim that was asked for
 	checks  []int64 // checkpoints asked for
@@ -57,12 +60,16 @@ type driver struct {
 	sync   bool
 	store  *Store
 
-	mu     sync.Mutex // guards models, which the crash reads from a goroutine of the store
-	models map[storage.Partition]*model
-	logs   map[storage.Partition]storage.Log
-	next   map[storage.Partition]int64
-	topics byte
-	filler int
+	mu      sync.Mutex // guards models, which the crash reads from a goroutine of the store
+	models  map[storage.Partition]*model
+	logs    map[storage.Partition]storage.Log
+	next    map[storage.Partition]int64
+	topics  byte
+	filler  int
+	storm   atomic.Bool // calls fail now and then
+	stormed bool        // there was a storm in this life
+	faults  *rand.Rand  // guarded by live's lock
+	kind    vfs.Op      // that fails in this life, empty for all
 }
 
 func (m *model) clone() *model {
@@ -142,14 +149,19 @@ func (d *driver) live(disk *vfs.Mem, life int) *vfs.Mem {
 		}
 		left = disk.CrashClone(crashRandom)
 	}
-	fs := &vfs.Faulty{FS: disk, Fault: func(vfs.Op, string) error {
+	d.faults = rand.New(rand.NewPCG(d.seed, uint64(life)+200))
+	fs := &vfs.Faulty{FS: disk, Fault: func(op vfs.Op, _ string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if calls++; calls == crashAt {
 			crash()
 		}
+		if d.storm.Load() && (op == d.kind || d.kind == "") && d.faults.IntN(4) == 0 {
+			return errStorm
+		}
 		return nil
 	}}
+	d.kind = stormy[d.faults.IntN(len(stormy))]
 	o := Options{
 		Sync: d.sync, FileBytes: 2048 << d.random.IntN(4), FS: fs, MemoryBytes: 1 << d.random.IntN(20), OpenFiles: 1 + d.random.IntN(8),
 	}
@@ -158,7 +170,7 @@ func (d *driver) live(disk *vfs.Mem, life int) *vfs.Mem {
 		d.fatal("life %d: open: %v", life, err)
 		return nil
 	}
-	d.store = s
+	d.store, d.stormed = s, false
 	clear(d.logs)
 	d.work(60)
 	if err := s.Close(); err != nil {
@@ -175,8 +187,19 @@ func (d *driver) live(disk *vfs.Mem, life int) *vfs.Mem {
 	return left
 }
 
+// stormy are the calls that fail in a storm, alone or all together.
+var stormy = []vfs.Op{"", vfs.OpWrite, vfs.OpSync, vfs.OpCreate, vfs.OpSyncDir, vfs.OpPreallocate, vfs.OpTruncate, vfs.OpRemove}
+
+var errStorm = errors.New("injected")
+
 func (d *driver) work(n int) {
+	defer d.storm.Store(false)
 	for range n {
+		if d.random.IntN(15) == 0 {
+			on := d.random.IntN(3) == 0
+			d.storm.Store(on)
+			d.stormed = d.stormed || on
+		}
 		switch k := d.random.IntN(20); {
 		case k < 13 || len(d.models) == 0:
 			d.append()
@@ -229,14 +252,26 @@ func (d *driver) open(id storage.Partition) {
 	if err := d.store.Create(ctx, id); err != nil {
 		d.fatal("create: %v", err)
 	}
-	l, err := d.store.Open(ctx, id, storage.OpenOptions{Settings: storage.Settings{SegmentBytes: int64(d.random.IntN(1000))}})
-	if err != nil {
-		d.fatal("open: %v", err)
-		return
+	o := storage.OpenOptions{Settings: storage.Settings{SegmentBytes: int64(d.random.IntN(1000))}}
+	var l storage.Log
+	for try := 0; ; try++ { // writing goes on by itself when the calls do not fail any more
+		var err error
+		if l, err = d.store.Open(ctx, id, o); err == nil {
+			break
+		}
+		if !d.forgive(err) || try == 1000 {
+			d.fatal("open: %v", err)
+			return
+		}
+		d.storm.Store(false)
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // polls
 	}
 	d.logs[id] = l
 	_, d.next[id] = l.Bounds()
 }
+
+// forgive says that an error is what injected errors may lead to.
+func (d *driver) forgive(err error) bool { return d.stormed && errors.Is(err, storage.ErrUnavailable) }
 
 func (d *driver) reopen() {
 	id, _, _ := d.pick()
@@ -263,20 +298,36 @@ func (d *driver) append() {
 			base += 2 // a hole
 		}
 		d.mu.Lock()
-		m.batches = append(m.batches, tried{base, int64(count), string(b)})
+		m.batches = append(m.batches, tried{base: base, count: int64(count), bytes: string(b)})
 		d.mu.Unlock()
 		pending = append(pending, l.Append(storage.Batch{Base: base, Count: count, MaxTimestampMs: int64(d.filler), Bytes: b}))
 		d.next[id] = base + int64(count)
 	}
-	for _, p := range pending {
-		if err := p.Wait(context.Background()); err != nil {
+	d.settle(id, m, pending)
+}
+
+// settle waits for appends, which are the newest of the model.
+func (d *driver) settle(id storage.Partition, m *model, pending []storage.Pending) {
+	failed := false
+	for i, p := range pending {
+		err := p.Wait(context.Background())
+		if err != nil && !d.forgive(err) {
 			d.fatal("append: %v", err)
 			return
 		}
+		if err == nil && failed {
+			d.fatal("an append was acknowledged after one before it had failed")
+		}
+		failed = failed || err != nil
 		d.mu.Lock()
-		m.acked++
-		m.made = true
+		b := &m.batches[len(m.batches)-len(pending)+i]
+		b.acked, b.failed = err == nil, err != nil
+		m.made = m.made || err == nil
 		d.mu.Unlock()
+	}
+	if failed {
+		delete(d.logs, id)
+		d.open(id)
 	}
 }
 
@@ -291,6 +342,9 @@ func (d *driver) trim() {
 	m.tried = max(m.tried, to)
 	d.mu.Unlock()
 	if err := l.TrimBefore(context.Background(), to); err != nil {
+		if d.forgive(err) {
+			return
+		}
 		d.fatal("trim %s: %v", id, err)
 		return
 	}
@@ -309,6 +363,9 @@ func (d *driver) checkpoint() {
 	m.checks = append(m.checks, end)
 	d.mu.Unlock()
 	if err := l.SaveCheckpoint(context.Background(), end, fmt.Appendf(nil, "check %d", end)); err != nil {
+		if d.forgive(err) {
+			return
+		}
 		d.fatal("checkpoint: %v", err)
 		return
 	}
@@ -329,7 +386,7 @@ func (d *driver) thin() {
 	var gone []int64
 	from, to := int64(-1), int64(-1)
 	for _, b := range m.batches {
-		if m.removed[b.base] || b.base < start || b.base+b.count > end || d.random.IntN(4) == 0 && from < 0 {
+		if m.removed[b.base] || !b.acked || b.base < start || b.base+b.count > end || d.random.IntN(4) == 0 && from < 0 {
 			continue
 		}
 		if from < 0 {
@@ -357,6 +414,9 @@ func (d *driver) thin() {
 		}
 	}
 	if err := l.(storage.Compactor).Replace(context.Background(), from, to, iter.Seq2[storage.Batch, error](with)); err != nil {
+		if d.forgive(err) {
+			return
+		}
 		d.fatal("replace %d to %d of %s: %v", from, to, id, err)
 		return
 	}
@@ -373,6 +433,10 @@ func (d *driver) remove() {
 	m.going = true
 	d.mu.Unlock()
 	if err := d.store.Delete(context.Background(), id); err != nil {
+		if d.forgive(err) {
+			delete(d.logs, id)
+			return
+		}
 		d.fatal("delete: %v", err)
 		return
 	}
@@ -461,7 +525,7 @@ func (d *driver) verifyPartition(s *Store, id storage.Partition, m, later *model
 	if d.sync && start < m.start || start > later.tried {
 		bad("starts at %d, trimmed to %d, at most %d", start, m.start, later.tried)
 	}
-	held := map[int64]tried{}
+	held := map[string]bool{}
 	for from := start; from < end; {
 		span, err := l.Read(context.Background(), storage.ReadRange{From: from, MaxBytes: 1, AtLeastOne: true})
 		if err != nil {
@@ -483,17 +547,18 @@ func (d *driver) verifyPartition(s *Store, id storage.Partition, m, later *model
 			bad("at %d there is %q, which was not appended there", from, got[8:])
 			return
 		}
-		held[later.batches[i].base] = later.batches[i]
+		held[got] = true
 		from = later.batches[i].base + later.batches[i].count
 	}
 	reached := 0
 	for i, b := range later.batches {
-		_, there := held[b.base]
+		there := held[b.bytes]
 		thinned := slices.ContainsFunc(later.thinned, func(o offsets) bool { return b.base >= o.from && b.base < o.to })
+		acked := i < len(m.batches) && m.batches[i].acked
 		switch {
-		case there && m.removed[b.base] && d.sync:
+		case there && m.removed[b.base] && d.sync && !b.failed:
 			bad("batch at %d came back", b.base)
-		case !there && i < m.acked && d.sync && b.base+b.count > start && !thinned:
+		case !there && acked && d.sync && b.base+b.count > start && !thinned:
 			bad("acknowledged batch at %d is lost", b.base)
 		case there:
 			reached = i + 1
@@ -502,7 +567,7 @@ func (d *driver) verifyPartition(s *Store, id storage.Partition, m, later *model
 	for i := range reached {
 		b := later.batches[i]
 		thinned := slices.ContainsFunc(later.thinned, func(o offsets) bool { return b.base >= o.from && b.base < o.to })
-		if _, there := held[b.base]; !there && b.base+b.count > start && !thinned {
+		if !held[b.bytes] && b.base+b.count > start && !thinned && !b.failed {
 			bad("batch at %d is missing before others", b.base)
 		}
 	}
@@ -516,12 +581,13 @@ func (d *driver) verifyPartition(s *Store, id storage.Partition, m, later *model
 	// What is there now is what the next life starts from.
 	kept := []tried{}
 	for _, b := range later.batches {
-		if _, there := held[b.base]; there {
+		if held[b.bytes] {
+			b.acked, b.failed = true, false
 			kept = append(kept, b)
 		}
 	}
 	*m = model{
-		batches: kept, acked: len(kept), start: start, tried: start, checks: later.checks, checked: m.checked, made: true,
+		batches: kept, start: start, tried: start, checks: later.checks, checked: m.checked, made: true,
 		removed: map[int64]bool{},
 	}
 	if !d.sync {
