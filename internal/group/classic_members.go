@@ -94,6 +94,7 @@ func (m *Machine) SyncGroup(in statelog.Input, req *kmsg.SyncGroupRequest) state
 				to.assignment = append([]byte{}, a.MemberAssignment...)
 			}
 		}
+		m.settled(in, g.id)
 		g.enter(stable, in)
 		e.Records = append(e.Records, g.record())
 	}

@@ -26,9 +26,6 @@ func (m *Machine) rebalance(e *statelog.Effects, in statelog.Input, g *group, wh
 	case completing, stable:
 		for _, mb := range g.members {
 			m.failSync(e, mb, kerr.RebalanceInProgress)
-			if g.phase == completing {
-				mb.assignment = nil
-			}
 		}
 		m.prepare(e, in, g, g.longestRebalance(), why)
 	}
@@ -37,6 +34,8 @@ func (m *Machine) rebalance(e *statelog.Effects, in statelog.Input, g *group, wh
 
 func (m *Machine) prepare(e *statelog.Effects, in statelog.Input, g *group, wait time.Duration, why string) {
 	e.Notes = append(e.Notes, fmt.Sprintf("group %s rebalances after generation %d: %s", g.id, g.generation, why))
+	m.counted.classic++
+	m.begun(in, g.id)
 	g.enter(preparing, in)
 	cancel(e, syncKey(g))
 	e.Timers = append(e.Timers, statelog.Timer{Key: joinKey(g), At: in.Now.Add(wait)})
@@ -98,6 +97,7 @@ func (m *Machine) complete(e *statelog.Effects, in statelog.Input, g *group) {
 	g.generation++
 	if len(g.members) == 0 {
 		g.leader, g.protocol = "", ""
+		m.settled(in, g.id)
 		g.enter(empty, in)
 		e.Records = append(e.Records, g.record())
 		return

@@ -62,11 +62,7 @@ func describeMember(mb *consumerMember, target assign.Partitions, all Topics) km
 	if mb.classic != nil {
 		out.MemberType = memberTypeClassic
 	}
-	has := mb.assigned.partitions()
-	for t, indexes := range mb.revoke.partitions() {
-		has[t] = append(has[t], indexes...)
-	}
-	out.Assignment, out.TargetAssignment = named(has, all), named(target, all)
+	out.Assignment, out.TargetAssignment = named(mb.holds(), all), named(target, all)
 	return out
 }
 

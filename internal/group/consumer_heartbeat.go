@@ -70,6 +70,9 @@ func (m *Machine) consumerHeartbeat(
 	if err != nil {
 		return nil, err
 	}
+	if _, moves := m.rebalancing[g.id]; moves && g.phase() == stable {
+		m.settled(in, g.id)
+	}
 	if len(g.members) >= m.o.ConsumerMaxSize && g.members[req.MemberID] == nil {
 		return nil, fail(kerr.GroupMaxSizeReached, "the consumer group has as many members as it can: %d", m.o.ConsumerMaxSize)
 	}
@@ -340,11 +343,13 @@ func (m *Machine) bump(b *beat, changed bool) int32 {
 		}
 	}
 	b.emit(g.epochRecord(g.epoch+1, hash))
-	m.noteRebalance(b.e, g, b.why)
+	m.noteRebalance(b.e, b.in, g, b.why)
 	return g.epoch + 1
 }
 
-func (m *Machine) noteRebalance(e *statelog.Effects, g *consumerGroup, why string) {
+func (m *Machine) noteRebalance(e *statelog.Effects, in statelog.Input, g *consumerGroup, why string) {
+	m.counted.consumer++
+	m.begun(in, g.id)
 	e.Notes = append(e.Notes, fmt.Sprintf("group %s rebalances after epoch %d: %s", g.id, g.epoch, why))
 }
 

@@ -149,5 +149,8 @@ func (m *Machine) fence(e *statelog.Effects, in statelog.Input, g *consumerGroup
 	}
 	all := m.o.Topics()
 	e.Records = append(e.Records, g.epochRecord(g.epoch+1, metadataHash(all, slices.Sorted(maps.Keys(names)))))
-	m.noteRebalance(e, g, why)
+	m.noteRebalance(e, in, g, why)
+	if len(gone) == len(g.members) {
+		delete(m.rebalancing, g.id) // nobody is left to rebalance
+	}
 }

@@ -70,6 +70,7 @@ func (m *Machine) forget(e *statelog.Effects, g *group) {
 		cancel(e, sessionKey(g, id))
 	}
 	delete(m.groups, g.id)
+	delete(m.rebalancing, g.id)
 }
 
 // topics is a set of names; all says that it cannot be known and may be any.

@@ -64,6 +64,9 @@ type Machine struct {
 	consumers map[string]*consumerGroup        // those of the consumer protocol; no id is in groups as well
 	offsets   map[string]map[partition]*offset // by group
 
+	counted     counts               // since the machine was loaded
+	rebalancing map[string]time.Time // soft: since when a group rebalances
+
 	txns       map[int64]*openTxn // by producer id
 	applied    uint64             // records of offsets so far: which of two is the newer one
 	markers    uint64             // markers so far
@@ -75,8 +78,8 @@ type Machine struct {
 func New(o Options) *Machine {
 	return &Machine{
 		o: o, groups: map[string]*group{}, saved: map[string]groupRecord{}, consumers: map[string]*consumerGroup{},
-		offsets: map[string]map[partition]*offset{},
-		txns:    map[int64]*openTxn{}, ended: map[int64]uint64{},
+		offsets: map[string]map[partition]*offset{}, rebalancing: map[string]time.Time{},
+		txns: map[int64]*openTxn{}, ended: map[int64]uint64{},
 	}
 }
 
@@ -134,6 +137,9 @@ func (m *Machine) Loaded(in statelog.Input) statelog.Effects {
 		m.groups[id] = g
 		for _, mb := range g.members {
 			m.arm(&e, in, g, mb)
+		}
+		if len(g.members) > 0 && g.leader == "" {
+			m.rebalance(&e, in, g, "it rebalanced when the server stopped")
 		}
 	}
 	m.loadConsumers(&e, in)

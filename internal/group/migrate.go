@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -138,6 +139,7 @@ func (m *Machine) retire(e *statelog.Effects, old *group) {
 	cancel(e, joinKey(old))
 	cancel(e, syncKey(old))
 	delete(m.groups, old.id)
+	delete(m.rebalancing, old.id)
 }
 
 // mayDowngrade says whether a consumer group becomes a classic one when some leave, or when a classic
@@ -160,8 +162,19 @@ type turn struct {
 	why     string
 }
 
-// downgrade makes a classic group of a consumer group's classic members, with what they have as their
-// assignment. Unless one just takes another's place the group rebalances.
+// holds is what a member has, with what it has still to give up.
+func (mb *consumerMember) holds() assign.Partitions {
+	all := mb.assigned.partitions()
+	for t, indexes := range mb.revoke.partitions() {
+		all[t] = append(all[t], indexes...)
+		slices.Sort(all[t])
+	}
+	return all
+}
+
+// downgrade makes a classic group of a consumer group's classic members. Their assignment is what they
+// have at this moment, not what they should have: should the group go back to the consumer protocol
+// before they joined again, nobody else may get what they still read. Unless one just takes another's place the group rebalances.
 func (m *Machine) downgrade(e *statelog.Effects, in statelog.Input, g *consumerGroup, t turn) {
 	joining := t.joining
 	e.Records = append(e.Records, g.forgetGroup()...)
@@ -189,17 +202,16 @@ func (m *Machine) downgrade(e *statelog.Effects, in statelog.Input, g *consumerG
 			cancel(e, key)
 		}
 		if !t.gone[mb.id] {
-			add(mb, g.targets[mb.id])
+			add(mb, mb.holds())
 		}
 	}
 	if joining != nil {
-		add(joining, joining.assigned.partitions())
+		add(joining, joining.holds())
 		next.generation = max(g.epoch, joining.epoch)
 	}
 	next.protocol = next.vote()
 	next.leader = next.sorted()[0].id
 	m.groups[g.id] = next
-	e.Records = append(e.Records, next.record())
 	for _, mb := range next.sorted() {
 		m.arm(e, in, next, mb)
 	}
@@ -207,4 +219,5 @@ func (m *Machine) downgrade(e *statelog.Effects, in statelog.Input, g *consumerG
 	if joining == nil || next.generation != g.epoch { // the others do not have what is theirs yet
 		m.rebalance(e, in, next, t.why)
 	}
+	e.Records = append(e.Records, next.record())
 }

@@ -31,6 +31,7 @@ func (m *Machine) OffsetCommit(in statelog.Input, req *kmsg.OffsetCommitRequest)
 			case len(o.metadata) > m.o.MaxMetadataBytes:
 				answer.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			default:
+				m.counted.commits++
 				e.Records = append(e.Records, o.record(req.Group, partition{t.Topic, p.Partition}))
 			}
 			out.Partitions = append(out.Partitions, answer)

@@ -71,8 +71,11 @@ func (g *group) record() statelog.Record {
 	v := kmsg.NewGroupMetadataValue()
 	v.Version, v.ProtocolType, v.Generation = groupValueVersion, g.protocolType, g.generation
 	v.CurrentStateTimestamp = g.since.UnixMilli()
-	if g.phase == stable {
+	switch {
+	case g.phase == stable:
 		v.Protocol, v.Leader = &g.protocol, &g.leader
+	case len(g.members) > 0: // without a leader: it rebalances, and must after a restart as well
+		v.Protocol = &g.protocol
 	}
 	for _, mb := range g.sorted() {
 		out := kmsg.NewGroupMetadataValueMember()

@@ -60,6 +60,7 @@ func (m *Machine) TxnOffsetCommit(in statelog.Input, req *kmsg.TxnOffsetCommitRe
 				}
 				rec := o.record(req.Group, partition{t.Topic, p.Partition})
 				rec.Transaction = txn
+				m.counted.commits++
 				e.Records = append(e.Records, rec)
 			}
 			out.Partitions = append(out.Partitions, answer)

@@ -22,6 +22,7 @@ func (w *walk) act(c *walker) {
 	}
 	if w.now.Sub(c.heard) > walkSession { // it knows that its session is over
 		w.drop(c)
+		c.state = "join"
 	}
 	switch {
 	case c.consumer:
@@ -30,6 +31,10 @@ func (w *walk) act(c *walker) {
 		w.join(c)
 	case c.state == "sync":
 		w.sync(c)
+	case c.leader && c.saw != w.cluster: // the leader watches the topics
+		w.drop(c)
+		c.state = "join"
+		w.join(c)
 	case w.rng.IntN(3) == 0:
 		w.commit(c)
 	default:
@@ -54,6 +59,7 @@ func (w *walk) sync(c *walker) {
 	req.Version, req.Group, req.MemberID, req.Generation, req.InstanceID = 5, "g", c.id, c.epoch, c.instance
 	req.ProtocolType, req.Protocol = kmsg.StringPtr("consumer"), kmsg.StringPtr("range")
 	if c.leader {
+		c.saw = w.cluster
 		of := map[string]map[string][]int32{}
 		n := 0
 		for _, name := range slices.Sorted(maps.Keys(w.cluster.byName)) {

@@ -26,7 +26,7 @@ func (n *Node) openGroups(ctx context.Context, p parts, metadata *cluster.Catalo
 	if err != nil {
 		return fmt.Errorf("consumer groups: %w", err)
 	}
-	return nil
+	return p.metrics.Register(&groupMetrics{n.groups, metadata, set})
 }
 
 // groupOptions are the limits and settings of groups.

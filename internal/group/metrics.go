@@ -1,0 +1,131 @@
+package group
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"kelp/internal/statelog"
+)
+
+// Stats is what an operator wants to know of groups, taken at one moment by [Machine.Stats]. A machine
+// has no metrics of its own: whoever runs it asks and shows.
+type Stats struct {
+	Groups     map[GroupKind]int // by protocol and state
+	Members    map[string]int    // by protocol
+	Rebalances map[string]int64  // begun since the machine was loaded, by protocol
+	Commits    int64             // offsets committed since the machine was loaded
+	Completed  Durations         // rebalances that ended: how long they took
+	Offsets    []CommittedOffset // of at most as many partitions as were asked for
+	Left       int               // partitions with offsets beyond those
+}
+
+// GroupKind is what groups are counted by.
+type GroupKind struct{ Protocol, State string }
+
+// CommittedOffset is how far a group has read a partition.
+type CommittedOffset struct {
+	Group, Topic string
+	Partition    int32
+	Offset       int64
+}
+
+// rebalanceBounds are the buckets of the time that rebalances take.
+var rebalanceBounds = []time.Duration{
+	10 * time.Millisecond, 100 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute,
+	5 * time.Minute,
+}
+
+// Durations is a histogram; Counts has one more bucket than bounds, for what is above the last.
+type Durations struct {
+	Counts []uint64
+	Sum    time.Duration
+	Number uint64
+}
+
+func (d *Durations) add(took time.Duration) {
+	if d.Counts == nil {
+		d.Counts = make([]uint64, len(rebalanceBounds)+1)
+	}
+	i, _ := slices.BinarySearch(rebalanceBounds, took)
+	d.Counts[i]++
+	d.Sum += took
+	d.Number++
+}
+
+// Cumulative gives for each bound in seconds how many were not longer.
+func (d *Durations) Cumulative() map[float64]uint64 {
+	out, n := map[float64]uint64{}, uint64(0)
+	for i, bound := range rebalanceBounds {
+		if d.Counts != nil {
+			n += d.Counts[i]
+		}
+		out[bound.Seconds()] = n
+	}
+	return out
+}
+
+// Stats counts; at most so many partitions' offsets are listed, those of the first groups by name.
+func (m *Machine) Stats(most int) Stats {
+	s := Stats{
+		Groups: map[GroupKind]int{}, Members: map[string]int{classicType: 0, consumerType: 0},
+		Rebalances: map[string]int64{classicType: m.counted.classic, consumerType: m.counted.consumer},
+		Commits:    m.counted.commits, Completed: m.counted.took,
+	}
+	s.Completed.Counts = slices.Clone(s.Completed.Counts)
+	for _, g := range m.groups {
+		s.Groups[GroupKind{classicType, string(g.phase)}]++
+		s.Members[classicType] += len(g.members)
+	}
+	for _, g := range m.consumers {
+		s.Groups[GroupKind{consumerType, string(g.phase())}]++
+		s.Members[consumerType] += len(g.members)
+	}
+	s.listOffsets(m, most)
+	return s
+}
+
+func (s *Stats) listOffsets(m *Machine, most int) {
+	names := make([]string, 0, len(m.offsets))
+	for id := range m.offsets {
+		if m.groups[id] == nil && m.consumers[id] == nil { // a simple consumer's
+			s.Groups[GroupKind{classicType, string(empty)}]++
+		}
+		names = append(names, id)
+	}
+	slices.Sort(names)
+	for _, id := range names {
+		if len(s.Offsets)+len(m.offsets[id]) > most {
+			s.Left += len(m.offsets[id])
+			continue
+		}
+		for p, o := range m.offsets[id] {
+			s.Offsets = append(s.Offsets, CommittedOffset{id, p.topic, p.index, o.at})
+		}
+	}
+	slices.SortFunc(s.Offsets, func(a, b CommittedOffset) int {
+		return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+}
+
+// counts is what has happened since the machine was loaded.
+type counts struct {
+	classic, consumer, commits int64
+	took                       Durations
+}
+
+// begun says that a group rebalances from now on, unless it already does.
+func (m *Machine) begun(in statelog.Input, id string) {
+	if _, known := m.rebalancing[id]; !known {
+		m.rebalancing[id] = in.Now
+	}
+}
+
+// settled says that every member of a group has what is its own.
+func (m *Machine) settled(in statelog.Input, id string) {
+	if since, known := m.rebalancing[id]; known {
+		m.counted.took.add(in.Now.Sub(since))
+		delete(m.rebalancing, id)
+	}
+}
