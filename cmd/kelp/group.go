@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
@@ -13,146 +13,114 @@ import (
 func groupCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "group", Short: "List, describe, reset and delete consumer groups",
-		Long: "Works on the consumer groups of any Kafka cluster, at --server.",
+		Long: "Works on the consumer groups of any Kafka cluster, at --server, of both protocols.",
 	}
-	servers := serverFlag(c)
-	c.AddCommand(groupList(servers), groupDescribe(servers), groupReset(servers), groupDelete(servers))
+	f := &groupFlags{servers: serverFlag(c)}
+	c.PersistentFlags().StringVarP(&f.output, "output", "o", "text", "how to print: text or json")
+	c.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if f.output != "text" && f.output != "json" {
+			return fmt.Errorf("--output %q: choose text or json", f.output)
+		}
+		return nil
+	}
+	c.AddCommand(groupList(f), groupDescribe(f), groupReset(f), groupDelete(f))
 	return c
 }
 
-func groupList(servers *[]string) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List groups with their states", Args: needs(0, 0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			return admin(c, *servers, func(ctx context.Context, a *kadm.Client) error {
-				groups, err := a.ListGroups(ctx)
-				if err != nil {
-					return err
-				}
-				w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "GROUP\tSTATE\tPROTOCOL TYPE")
-				for _, g := range groups.Sorted() {
-					fmt.Fprintf(w, "%s\t%s\t%s\n", g.Group, g.State, g.ProtocolType)
-				}
-				return w.Flush()
-			})
-		},
-	}
+// groupFlags are what all commands on groups take.
+type groupFlags struct {
+	servers *[]string
+	output  string
 }
 
-func groupDescribe(servers *[]string) *cobra.Command {
-	return &cobra.Command{
-		Use: "describe GROUP...", Short: "Show committed offsets, lag and members", Args: needs(1, -1, "at least one GROUP"),
-		RunE: func(c *cobra.Command, groups []string) error {
-			return admin(c, *servers, func(ctx context.Context, a *kadm.Client) error {
-				lags, err := a.Lag(ctx, groups...)
+// print writes what was found: as JSON, or as a table that rows fills line by line.
+func (f *groupFlags) print(c *cobra.Command, found any, rows func(w *tabwriter.Writer)) error {
+	if f.output == "json" {
+		e := json.NewEncoder(c.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(found)
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	rows(w)
+	return w.Flush()
+}
+
+// groupLine is a group in a list.
+type groupLine struct {
+	Group        string `json:"group"`
+	State        string `json:"state"`
+	Protocol     string `json:"protocol"` // classic or consumer
+	ProtocolType string `json:"protocolType"`
+}
+
+func groupList(f *groupFlags) *cobra.Command {
+	var states []string
+	c := &cobra.Command{
+		Use: "list", Short: "List groups with their states and protocols", Args: needs(0, 0, "no arguments"),
+		Example: "  kelp group list --state Stable,Empty -o json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return admin(c, *f.servers, func(ctx context.Context, a *kadm.Client) error {
+				groups, err := a.ListGroups(ctx, states...)
 				if err != nil {
 					return err
 				}
-				return each(lags.Sorted(), func(g kadm.DescribedGroupLag) error {
-					if err := g.Error(); err != nil {
-						return fmt.Errorf("group %s: %w", g.Group, err)
+				lines := []groupLine{}
+				consumers, _ := a.ListGroupsByType(ctx, []string{protocolConsumer}) // a server that knows no types has none
+				for _, g := range groups.Sorted() {
+					line := groupLine{g.Group, g.State, protocolClassic, g.ProtocolType}
+					if _, consumer := consumers[g.Group]; consumer {
+						line.Protocol = protocolConsumer
 					}
-					w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-					fmt.Fprintf(w, "group %s, %s, %d members, lag %d\n", g.Group, g.State, len(g.Members), g.Lag.Total())
-					fmt.Fprintln(w, "TOPIC\tPARTITION\tCOMMITTED\tEND\tLAG\tMEMBER\tCLIENT\tHOST")
-					for _, l := range g.Lag.Sorted() {
-						member, client, host := "-", "-", "-"
-						if l.Member != nil {
-							member, client, host = l.Member.MemberID, l.Member.ClientID, l.Member.ClientHost
-						}
-						fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
-							l.Topic, l.Partition, l.Commit.At, l.End.Offset, l.Lag, member, client, host)
+					lines = append(lines, line)
+				}
+				return f.print(c, lines, func(w *tabwriter.Writer) {
+					fmt.Fprintln(w, "GROUP\tSTATE\tPROTOCOL\tPROTOCOL TYPE")
+					for _, l := range lines {
+						fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.Group, l.State, l.Protocol, l.ProtocolType)
 					}
-					return w.Flush()
 				})
 			})
 		},
 	}
-}
-
-func groupReset(servers *[]string) *cobra.Command {
-	var to string
-	var execute bool
-	c := &cobra.Command{
-		Use: "reset GROUP TOPIC...", Short: "Move the offsets of a group without members",
-		Long: "Shows where the offsets would go; with --execute it commits them.",
-		Example: `  kelp group reset billing orders --to start
-  kelp group reset billing orders --to 2026-01-31T08:00:00Z --execute`,
-		Args: needs(2, -1, "a GROUP and at least one TOPIC"),
-		RunE: func(c *cobra.Command, args []string) error {
-			at, err := parsePlace("--to", to)
-			if err != nil {
-				return err
-			}
-			return admin(c, *servers, func(ctx context.Context, a *kadm.Client) error {
-				return resetGroup(ctx, c, a, resetting{args[0], args[1:], at, execute})
-			})
-		},
-	}
-	c.Flags().StringVar(&to, "to", "", "where the group goes on: "+places)
-	c.Flags().BoolVar(&execute, "execute", false, "commit the offsets instead of just showing them")
+	c.Flags().StringSliceVar(&states, "state", nil, "only groups in these states, such as Stable or Empty")
 	return c
 }
 
-type resetting struct {
-	group   string
-	topics  []string
-	to      place
-	execute bool
+// deletedGroup is what came of a deletion.
+type deletedGroup struct {
+	Group string `json:"group"`
+	Error string `json:"error,omitempty"`
 }
 
-func resetGroup(ctx context.Context, c *cobra.Command, a *kadm.Client, r resetting) error {
-	described, err := a.DescribeGroups(ctx, r.group)
-	if err != nil {
-		return err
-	}
-	if n := len(described[r.group].Members); n > 0 {
-		return fmt.Errorf("group %s has %d members, who would overwrite the offsets; stop them first", r.group, n)
-	}
-	ends, err := a.ListEndOffsets(ctx, r.topics...)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return err
-	}
-	next, err := r.to.find(ctx, a, r.topics, ends)
-	if err != nil {
-		return err
-	}
-	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TOPIC\tPARTITION\tNEW OFFSET")
-	for _, o := range next.Sorted() {
-		fmt.Fprintf(w, "%s\t%d\t%d\n", o.Topic, o.Partition, o.At)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if !r.execute {
-		fmt.Fprintln(c.ErrOrStderr(), "nothing was changed; give --execute to commit these offsets")
-		return nil
-	}
-	committed, err := a.CommitOffsets(ctx, r.group, next)
-	return errors.Join(err, committed.Error())
-}
-
-func groupDelete(servers *[]string) *cobra.Command {
+func groupDelete(f *groupFlags) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete GROUP...", Short: "Delete groups without members and their offsets", Args: needs(1, -1, "at least one GROUP"),
 		RunE: func(c *cobra.Command, groups []string) error {
-			return admin(c, *servers, func(ctx context.Context, a *kadm.Client) error {
+			return admin(c, *f.servers, func(ctx context.Context, a *kadm.Client) error {
 				gone, err := a.DeleteGroups(ctx, groups...)
 				if err != nil {
 					return err
 				}
-				return each(gone.Sorted(), func(g kadm.DeleteGroupResponse) error {
+				done := []deletedGroup{}
+				failed := each(gone.Sorted(), func(g kadm.DeleteGroupResponse) error {
 					if g.Err != nil {
+						done = append(done, deletedGroup{g.Group, g.Err.Error()})
 						return fmt.Errorf("group %s: %w", g.Group, g.Err)
 					}
-					_, err := fmt.Fprintf(c.OutOrStdout(), "deleted %s\n", g.Group)
-					return err
+					done = append(done, deletedGroup{Group: g.Group})
+					return nil
 				})
+				err = f.print(c, done, func(w *tabwriter.Writer) {
+					for _, g := range done {
+						if g.Error == "" {
+							fmt.Fprintf(w, "deleted %s\n", g.Group)
+						}
+					}
+				})
+				if failed != nil {
+					return failed
+				}
+				return err
 			})
 		},
 	}

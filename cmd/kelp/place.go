@@ -27,14 +27,14 @@ const (
 )
 
 // places says what parsePlace takes.
-const places = "start, end, an offset, -N from the end, or a time such as 2026-01-31T08:00:00Z"
+const places = "start, end, an offset, -N from the end, a time such as 2026-01-31T08:00:00Z, or how long ago such as -2h"
 
 // parsePlace reads what a flag was given.
 func parsePlace(flag, text string) (place, error) {
 	switch text {
-	case "start":
+	case "start", "earliest":
 		return place{kind: atStart}, nil
-	case "end":
+	case "end", "latest":
 		return place{kind: atEnd}, nil
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -42,6 +42,9 @@ func parsePlace(flag, text string) (place, error) {
 			return place{beforeEnd, -n}, nil
 		}
 		return place{atOffset, n}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago < 0 {
+		return place{atTime, time.Now().Add(ago).UnixMilli()}, nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {

@@ -203,16 +203,27 @@ func TestClientCommands(t *testing.T) {
 	f("", "v2\n", "consume", "a", "--from", "1", "--max", "1")
 	f("", "v1\nv2\nv3\n", "consume", "a", "--group", "g", "--from", "start", "--exit")
 	f("", "", "consume", "a", "--group", "g", "--from", "start", "--exit")
-	f("", "GROUP  STATE  PROTOCOL TYPE\ng      Empty  consumer\n", "group", "list")
+	f("", "GROUP  STATE  PROTOCOL  PROTOCOL TYPE\ng      Empty  classic   consumer\n", "group", "list")
 	if out, _, _ := s.kelp(t, "", "group", "describe", "g"); !strings.Contains(out, "group g, Empty, 0 members, lag 0") {
 		t.Errorf("described as %s", out)
 	}
 	refused("TOPIC", "group", "reset", "g")
-	f("", "TOPIC  PARTITION  NEW OFFSET\na      0          1\n", "group", "reset", "g", "a", "--to", "1")
+	f("", "TOPIC  PARTITION  COMMITTED  NEW OFFSET\na      0          3          1\n", "group", "reset", "g", "a", "--to", "1")
 	f("", "", "consume", "a", "--group", "g", "--from", "start", "--exit") // that was just shown
-	f("", "TOPIC  PARTITION  NEW OFFSET\na      0          1\n", "group", "reset", "g", "a", "--to", "1", "--execute")
+	f("", "TOPIC  PARTITION  COMMITTED  NEW OFFSET\na      0          3          1\n", "group", "reset", "g", "a", "--to", "1", "--execute")
 	f("", "v2\nv3\n", "consume", "a", "--group", "g", "--from", "start", "--exit")
-	f("", "TOPIC  PARTITION  NEW OFFSET\na      0          2\n", "group", "reset", "g", "a", "--to", "-1")
+	f("", "TOPIC  PARTITION  COMMITTED  NEW OFFSET\na      0          3          2\n", "group", "reset", "g", "a", "--to", "-1")
+	f("", "TOPIC  PARTITION  COMMITTED  NEW OFFSET\na      0          3          1\n", "group", "reset", "g", "a:0", "--by", "-2")
+	f("", "TOPIC  PARTITION  COMMITTED  NEW OFFSET\na      0          3          3\n", "group", "reset", "g", "a", "--to", "latest")
+	f("", "TOPIC  PARTITION  COMMITTED  NEW OFFSET\na      0          3          0\n", "group", "reset", "g", "a", "--to", "-24h")
+	refused("no partition 7", "group", "reset", "g", "a:7", "--to", "start")
+	refused("--by", "group", "reset", "g", "a", "--to", "start", "--by", "1")
+	if out, _, _ := s.kelp(t, "", "group", "describe", "g", "-o", "json"); !strings.Contains(out, `"committed": 3`) || !strings.Contains(out, `"lag": 0`) {
+		t.Errorf("%s", out)
+	}
+	if out, _, _ := s.kelp(t, "", "group", "list", "-o", "json"); !strings.Contains(out, `"protocol": "classic"`) {
+		t.Errorf("%s", out)
+	}
 	f("", "v3\n", "consume", "a", "--from", "-1", "--exit")
 	f("", "deleted g\n", "group", "delete", "g")
 	refused("GROUP_ID_NOT_FOUND", "group", "delete", "g")

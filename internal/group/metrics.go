@@ -12,7 +12,7 @@ import (
 // Stats is what an operator wants to know of groups, taken at one moment by [Machine.Stats]. A machine
 // has no metrics of its own: whoever runs it asks and shows.
 type Stats struct {
-	Groups     map[GroupKind]int // by protocol and state
+	Groups     map[Kind]int      // by protocol and state
 	Members    map[string]int    // by protocol
 	Rebalances map[string]int64  // begun since the machine was loaded, by protocol
 	Commits    int64             // offsets committed since the machine was loaded
@@ -21,8 +21,8 @@ type Stats struct {
 	Left       int               // partitions with offsets beyond those
 }
 
-// GroupKind is what groups are counted by.
-type GroupKind struct{ Protocol, State string }
+// Kind is what groups are counted by.
+type Kind struct{ Protocol, State string }
 
 // CommittedOffset is how far a group has read a partition.
 type CommittedOffset struct {
@@ -69,17 +69,17 @@ func (d *Durations) Cumulative() map[float64]uint64 {
 // Stats counts; at most so many partitions' offsets are listed, those of the first groups by name.
 func (m *Machine) Stats(most int) Stats {
 	s := Stats{
-		Groups: map[GroupKind]int{}, Members: map[string]int{classicType: 0, consumerType: 0},
+		Groups: map[Kind]int{}, Members: map[string]int{classicType: 0, consumerType: 0},
 		Rebalances: map[string]int64{classicType: m.counted.classic, consumerType: m.counted.consumer},
 		Commits:    m.counted.commits, Completed: m.counted.took,
 	}
 	s.Completed.Counts = slices.Clone(s.Completed.Counts)
 	for _, g := range m.groups {
-		s.Groups[GroupKind{classicType, string(g.phase)}]++
+		s.Groups[Kind{classicType, string(g.phase)}]++
 		s.Members[classicType] += len(g.members)
 	}
 	for _, g := range m.consumers {
-		s.Groups[GroupKind{consumerType, string(g.phase())}]++
+		s.Groups[Kind{consumerType, string(g.phase())}]++
 		s.Members[consumerType] += len(g.members)
 	}
 	s.listOffsets(m, most)
@@ -90,7 +90,7 @@ func (s *Stats) listOffsets(m *Machine, most int) {
 	names := make([]string, 0, len(m.offsets))
 	for id := range m.offsets {
 		if m.groups[id] == nil && m.consumers[id] == nil { // a simple consumer's
-			s.Groups[GroupKind{classicType, string(empty)}]++
+			s.Groups[Kind{classicType, string(empty)}]++
 		}
 		names = append(names, id)
 	}

@@ -1,8 +1,10 @@
 package group
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -116,7 +118,7 @@ func (w *walk) beat(c *walker) {
 func (w *walk) commit(c *walker) {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Version, req.Group, req.MemberID, req.Generation, req.InstanceID = 9, "g", c.id, c.epoch, c.instance
-	for _, s := range slices.SortedFunc(maps.Keys(c.has), func(a, b spot) int { return int(a.index-b.index)*2 + len(a.topic) - len(b.topic) }) {
+	for _, s := range spotsInOrder(c.has) {
 		c.at[s]++
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
 		p.Partition, p.Offset = s.index, c.at[s]
@@ -266,7 +268,13 @@ func (w *walk) led(c *walker, r *kmsg.ConsumerGroupHeartbeatResponse) {
 			delete(c.at, s)
 		}
 	}
-	for _, s := range slices.SortedFunc(maps.Keys(now), func(a, b spot) int { return int(a.index-b.index)*2 + len(a.topic) - len(b.topic) }) {
+	for _, s := range spotsInOrder(now) {
 		w.gain(c, s)
 	}
+}
+
+func spotsInOrder(of map[spot]bool) []spot {
+	return slices.SortedFunc(maps.Keys(of), func(a, b spot) int {
+		return cmp.Or(strings.Compare(a.topic, b.topic), cmp.Compare(a.index, b.index))
+	})
 }
