@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"kelp/bench/groups"
 	"kelp/bench/load"
 	"kelp/bench/proc"
 	"kelp/bench/report"
@@ -33,6 +34,7 @@ func main() {
 func scenarios(s load.Size) []turns.Scenario {
 	return slices.Concat(
 		load.Scenarios(s),
+		groups.Scenarios(s.Duration),
 	)
 }
 
