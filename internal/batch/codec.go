@@ -160,6 +160,8 @@ func unzstd(dst, src []byte, limit int) ([]byte, error) {
 	if err := r.Reset(bytes.NewReader(src)); err != nil {
 		return nil, fmt.Errorf("%w: zstd: %w", ErrCorrupt, err)
 	}
+	// A stream that is not read to its end keeps what DecodeAll of the next batch would wait for.
+	defer func() { _ = r.Reset(nil) }()
 	return readBounded(dst, r, limit)
 }
 

@@ -14,6 +14,7 @@ type Unfolded struct {
 
 	b       []byte // the batch
 	scratch []byte // what it unfolds to, used again
+	packed  []byte // what is kept of it, used again
 }
 
 // Entry is one record of an unfolded batch. What it points to is good until the next Read.
@@ -98,7 +99,7 @@ func (u *Unfolded) Marker(i int) (m Marker, ok bool) {
 // (KIP-534). It gives nil when no record is left.
 func (u *Unfolded) Pack(horizonMs int64) ([]byte, error) {
 	count, largestMs := int32(0), int64(-1)
-	var body []byte
+	body := u.packed[:0]
 	for i := range u.Records {
 		e := &u.Records[i]
 		if e.Drop {
@@ -117,11 +118,14 @@ func (u *Unfolded) Pack(horizonMs int64) ([]byte, error) {
 	if count == 0 {
 		return nil, nil
 	}
-	folded, err := compress(u.Codec(), defaultLevel(u.Codec()), nil, body)
+	if cap(body) <= maxScratchBytes {
+		u.packed = body
+	}
+	room := min(len(body), len(u.b)) // what stays is seldom larger than all was
+	out, err := compress(u.Codec(), defaultLevel(u.Codec()), append(make([]byte, 0, HeaderBytes+room), u.b[:HeaderBytes]...), body)
 	if err != nil {
 		return nil, err
 	}
-	out := append(append(make([]byte, 0, HeaderBytes+len(folded)), u.b[:HeaderBytes]...), folded...)
 	if horizonMs >= 0 {
 		out[22] |= deleteHorizonBit
 		binary.BigEndian.PutUint64(out[27:], uint64(horizonMs))

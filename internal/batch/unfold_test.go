@@ -1,8 +1,11 @@
 package batch
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // TestPackKeepsWhatIsNotDropped: in every codec the kept records read the same as before, and the
@@ -89,5 +92,41 @@ func TestDamagedBatchesAreNotUnfolded(t *testing.T) {
 		if err := new(Unfolded).Read(bad, 1<<20); err == nil {
 			t.Errorf("byte %d", i)
 		}
+	}
+}
+
+// TestAnUnfinishedStreamDoesNotBlockItsDecoder: a decoder that stopped in the middle of a frame, as it is
+// too large, goes back into the pool and must serve the next batch.
+func TestAnUnfinishedStreamDoesNotBlockItsDecoder(t *testing.T) {
+	huge, err := compress(Zstd, defaultLevel(Zstd), nil, make([]byte, 8<<20)) // unfolds too far to be believed at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := bytes.Repeat([]byte("abcdefg"), 100) // large enough that its frame says how large it is
+	small, err := compress(Zstd, defaultLevel(Zstd), nil, plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		for range 200 { // the pool drops some
+			if _, err := decompress(Zstd, nil, huge, 1<<20); !errors.Is(err, ErrTooLarge) {
+				done <- fmt.Errorf("%w, want too large", err)
+				return
+			}
+			if got, err := decompress(Zstd, nil, small, 1<<20); err != nil || !bytes.Equal(got, plain) {
+				done <- fmt.Errorf("%q, %w", got, err)
+				return
+			}
+		}
+		done <- nil
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("a decoder waits for itself")
 	}
 }
