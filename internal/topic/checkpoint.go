@@ -33,6 +33,8 @@ var errCheckpoint = errors.New("unusable checkpoint")
 // Checkpoint saves what is known of producers and transactions when that is due, or with force
 // whenever something was appended since the last time. It waits until what it describes is durable.
 func (p *Partition) Checkpoint(ctx context.Context, force bool) error {
+	p.saving.Lock() // an older state must not take the place of a newer one
+	defer p.saving.Unlock()
 	p.mu.Lock()
 	if !p.checkpointDue() && (!force || p.appended == 0) || p.failed() {
 		p.mu.Unlock()
@@ -49,12 +51,14 @@ func (p *Partition) Checkpoint(ctx context.Context, force bool) error {
 	if err == nil {
 		err = p.log.SaveCheckpoint(ctx, at, blob)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if err != nil {
-		p.mu.Lock()
 		p.appended += since // try again next time
-		p.mu.Unlock()
+		return err
 	}
-	return err
+	p.savedAt = at
+	return nil
 }
 
 // checkpointDue is called with the lock held.
@@ -170,7 +174,7 @@ func (v *varints) producer() (int64, *producer) {
 	if n < 0 || n > keptBatches {
 		v.bad, v.b, n = true, nil, 0
 	}
-	if n > 0 {
+	if s.bare = n == 0; n > 0 {
 		s.batches = make([]sent, n)
 	}
 	for i := range s.batches {
@@ -193,7 +197,7 @@ func (p *Partition) restore(ctx context.Context, start, end int64) error {
 	switch {
 	case err == nil:
 		from = max(start, at)
-		p.savedBytes = int64(len(blob))
+		p.savedBytes, p.savedAt = int64(len(blob)), at
 	case !errors.Is(err, storage.ErrNotFound):
 		p.o.note("replaying a partition whose checkpoint cannot be used", "error", err)
 		p.forget()

@@ -71,7 +71,7 @@ func books(p *Partition) string {
 	all := map[int64]producer{}
 	for id, known := range p.producers {
 		c := *known
-		c.seenMs = 0
+		c.seenMs, c.bare = 0, false
 		all[id] = c
 	}
 	return s + fmt.Sprint(all)

@@ -91,14 +91,15 @@ func markerOf(u *batch.Unfolded) *batch.Marker {
 	return nil
 }
 
-// rewrite replaces a group of segments by what is kept of them.
+// rewrite replaces a group of segments by what is kept of them. A batch that reaches over the start of
+// the log is left as it is.
 func (s *pass) rewrite(ctx context.Context, g group) error {
-	start := s.p.LogStartOffset()
-	if g.to <= start {
+	from := max(g.from, s.start)
+	if g.to <= from {
 		return nil
 	}
-	err := s.log.Replace(ctx, g.from, g.to, func(yield func(storage.Batch, error) bool) {
-		for u, err := range s.batches(ctx, max(g.from, start), g.to) {
+	err := s.log.Replace(ctx, from, g.to, func(yield func(storage.Batch, error) bool) {
+		for u, err := range s.batches(ctx, from, g.to) {
 			var kept []byte
 			if err == nil {
 				kept, err = s.keep(u)
@@ -110,7 +111,7 @@ func (s *pass) rewrite(ctx context.Context, g group) error {
 				yield(storage.Batch{}, err)
 				return
 			}
-			if kept != nil && !yield(stowed(u.Header, kept), nil) {
+			if kept != nil && u.BaseOffset >= from && !yield(stowed(u.Header, kept), nil) {
 				return
 			}
 		}
@@ -144,8 +145,11 @@ func (s *pass) keep(u *batch.Unfolded) ([]byte, error) {
 	var txnGone, drop bool
 	if u.Control() {
 		// A marker stays for a while after the last record of its transaction, like a tombstone.
-		txnGone = (records == 0 || s.isMarker(u)) && s.txns.control(u.Header, markerOf(u))
-		drop = txnGone && hasHorizon && horizonMs <= s.nowMs
+		if m := markerOf(u); m != nil || records == 0 {
+			var listed bool
+			txnGone, listed = s.txns.control(u.Header, m)
+			drop = txnGone && !listed && hasHorizon && horizonMs <= s.nowMs && u.BaseOffset < s.saved
+		}
 	} else {
 		drop = s.txns.data(u.Header)
 	}
@@ -176,11 +180,6 @@ func (s *pass) keep(u *batch.Unfolded) ([]byte, error) {
 	}
 	s.stats.written += int64(len(kept))
 	return kept, err
-}
-
-func (s *pass) isMarker(u *batch.Unfolded) bool {
-	_, ok := u.Marker(0)
-	return ok
 }
 
 // wanted says whether a record is the newest of its key, or not looked at yet.

@@ -29,19 +29,23 @@ func newCleanedTxns(aborted []Aborted) *cleanedTxns {
 	return &cleanedTxns{aborted: aborted, open: map[int64]*openTxn{}, committed: map[int64]bool{}}
 }
 
-func (c *cleanedTxns) upTo(offset int64) {
-	for len(c.aborted) > 0 && c.aborted[0].FirstOffset <= offset {
+func (c *cleanedTxns) upTo(h batch.Header) {
+	for len(c.aborted) > 0 && c.aborted[0].FirstOffset <= h.LastOffset() {
 		a := c.aborted[0]
 		c.aborted = c.aborted[1:]
 		if c.open[a.ProducerID] == nil {
 			c.open[a.ProducerID] = &openTxn{Aborted: a}
 		}
 	}
+	// Nothing of a transaction lies behind its marker, whether or not that is still there.
+	if o := c.open[h.ProducerID]; o != nil && o.LastOffset < h.BaseOffset {
+		delete(c.open, h.ProducerID)
+	}
 }
 
 // data reports that a batch of records was aborted and may go.
 func (c *cleanedTxns) data(h batch.Header) bool {
-	c.upTo(h.LastOffset())
+	c.upTo(h)
 	if !h.Transactional() {
 		return false
 	}
@@ -53,22 +57,27 @@ func (c *cleanedTxns) data(h batch.Header) bool {
 	return false
 }
 
-// control reports that a control batch may go because no record of its transaction is there any
-// more. The marker is nil when the batch is empty already.
-func (c *cleanedTxns) control(h batch.Header, m *batch.Marker) bool {
-	c.upTo(h.LastOffset())
+// control reports that no record of the transaction of a control batch is there any more: its marker
+// may go in a while. Until the list of aborted transactions has been saved without it, the marker is
+// listed and must stay: a reader that is told of an aborted transaction waits for the marker. The
+// marker is nil when the batch is empty already.
+func (c *cleanedTxns) control(h batch.Header, m *batch.Marker) (unused, listed bool) {
+	c.upTo(h)
 	switch {
 	case m == nil:
-		return true
+		return true, false
 	case m.Commit:
 		was := c.committed[h.ProducerID]
 		delete(c.committed, h.ProducerID)
-		return !was
+		return !was, false
 	}
 	o := c.open[h.ProducerID]
 	delete(c.open, h.ProducerID)
-	if o != nil && !o.seen {
+	if o == nil {
+		return true, false
+	}
+	if !o.seen {
 		c.dead = append(c.dead, o.Aborted)
 	}
-	return o == nil || !o.seen
+	return !o.seen, true
 }

@@ -133,6 +133,7 @@ type pass struct {
 	end   int64 // offsets below are in keys
 	txns  *cleanedTxns
 	last  map[int64]lastEntry // of the producers that are alive
+	saved int64               // offsets below are described by the saved checkpoint
 	stats cleanStats
 	limit throttle
 }
@@ -158,14 +159,16 @@ func (c *Cleaner) clean(ctx context.Context, d *dirt) (cleanStats, error) {
 	}
 	s.stats.keys, s.stats.mapBytes = s.keys.keys, s.keys.bytes
 	s.txns = newCleanedTxns(d.p.Aborted(0, s.end))
-	s.last = d.p.lastEntries()
+	s.last, s.saved = d.p.lastEntries()
 	for _, g := range d.groups(s.end) {
 		if err := s.rewrite(ctx, g); err != nil {
+			if d.p.LogStartOffset() != d.start {
+				err = nil // records were deleted meanwhile: what is left is measured anew
+			}
 			return s.stats, err
 		}
 	}
-	d.p.cleanedUpTo(s.end, s.txns.dead)
-	return s.stats, nil
+	return s.stats, d.p.cleanedUpTo(ctx, s.end, s.txns.dead)
 }
 
 // throttle spreads bytes over time.
@@ -202,6 +205,7 @@ func (t *throttle) wait(ctx context.Context, n int) error {
 type dirt struct {
 	p        *Partition
 	log      storage.Compactor
+	start    int64             // of the log
 	segments []storage.Segment // sealed ones, up to where cleaning must end
 	from     int64             // first offset not looked at yet
 	until    int64             // where cleaning must end

@@ -89,6 +89,9 @@ func (x *cleaning) say(o batch.Options, records ...string) int64 {
 func (x *cleaning) clean(after time.Duration) {
 	x.t.Helper()
 	settled(x.t, x.Partition)
+	if err := x.Checkpoint(x.t.Context(), true); err != nil { // as Upkeep does, in time
+		x.t.Fatal(err)
+	}
 	x.now = x.now.Add(after)
 	x.c.Run(x.t.Context())
 	if len(x.notes) > 0 {

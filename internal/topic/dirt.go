@@ -37,7 +37,7 @@ func (p *Partition) dirt(ctx context.Context) (*dirt, error) {
 	if from < start || from > end {
 		from = start
 	}
-	d := &dirt{p: p, log: log, from: from, until: from, maxBytes: config.SegmentBytes}
+	d := &dirt{p: p, log: log, start: start, from: from, until: from, maxBytes: config.SegmentBytes}
 	if d.maxBytes <= 0 {
 		d.maxBytes = math.MaxInt64
 	}
@@ -103,7 +103,9 @@ func (e lastEntry) is(h batch.Header) bool {
 	return h.BaseOffset == e.offset
 }
 
-func (p *Partition) lastEntries() map[int64]lastEntry {
+// lastEntries gives what must stay of living producers, and up to where the log is described by the
+// saved checkpoint: a marker behind it is still needed, as the checkpoint has its transaction open.
+func (p *Partition) lastEntries() (entries map[int64]lastEntry, savedAt int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := make(map[int64]lastEntry, len(p.producers))
@@ -114,14 +116,23 @@ func (p *Partition) lastEntries() map[int64]lastEntry {
 		}
 		all[id] = e
 	}
-	return all
+	return all, p.savedAt
 }
 
 // cleanedUpTo notes how far the cleaner has come, and which aborted transactions have no records left.
-func (p *Partition) cleanedUpTo(end int64, dead []Aborted) {
+// Their markers may go once that is saved.
+func (p *Partition) cleanedUpTo(ctx context.Context, end int64, dead []Aborted) error {
 	p.txns.drop(dead)
 	p.cleaned.Store(end)
 	p.mu.Lock()
 	p.appended++ // worth a checkpoint
 	p.mu.Unlock()
+	if len(dead) == 0 {
+		return nil
+	}
+	if err := p.Checkpoint(ctx, true); err != nil {
+		p.txns.restore(dead)
+		return err
+	}
+	return nil
 }

@@ -60,6 +60,8 @@ type Partition struct {
 	// cleaned is the first offset that the cleaner has not looked at yet (Kafka's cleaner checkpoint).
 	cleaned atomic.Int64
 
+	saving sync.Mutex // held while a checkpoint is made and saved; taken before mu
+
 	mu         sync.Mutex // guards all below up to the transactions; held over Append, never over waiting
 	next       int64
 	newest     storage.Pending // of the last append, nil once it is known to be durable
@@ -69,6 +71,7 @@ type Partition struct {
 	appended   int64 // bytes since the last checkpoint
 	savedBytes int64 // size of the last checkpoint
 	savedMs    int64 // when it was made
+	savedAt    int64 // the offset that it describes everything before
 	settings   storage.Settings
 
 	txns transactions

@@ -22,8 +22,11 @@ type producer struct {
 	coordinatorEpoch int32  // of its newest marker
 	txnStart         int64  // first offset of its open transaction, or none
 	batches          []sent // of this epoch, oldest first
-	latestMs         int64  // timestamp of its newest batch or marker
-	seenMs           int64  // when it last appended, or was restored
+	// bare says that only a marker is known of it, not its batches, as they were deleted: any sequence
+	// may come next. Kafka takes only 0 then and lets the producer begin a new epoch.
+	bare     bool
+	latestMs int64 // timestamp of its newest batch or marker
+	seenMs   int64 // when it last appended, or was restored
 }
 
 // sent is one batch of a producer.
@@ -53,7 +56,7 @@ func (s *producer) lastSequence() int32 {
 // advance takes a new epoch, which begins with sequence 0.
 func (s *producer) advance(epoch int16) {
 	if s.epoch != epoch {
-		s.epoch, s.batches = epoch, s.batches[:0]
+		s.epoch, s.batches, s.bare = epoch, s.batches[:0], false
 	}
 }
 
@@ -103,7 +106,7 @@ func (p *Partition) admit(h batch.Header) (repeat *sent, err error) {
 		if repeat = known.repeated(h); repeat != nil {
 			return repeat, nil
 		}
-		if newest == none && h.BaseSequence != 0 || newest != none && h.BaseSequence != sequence(newest, 1) {
+		if newest == none && h.BaseSequence != 0 && !known.bare || newest != none && h.BaseSequence != sequence(newest, 1) {
 			return nil, reject(kerr.OutOfOrderSequenceNumber, "sequence %d after %d", h.BaseSequence, newest)
 		}
 	}
@@ -143,8 +146,10 @@ func (p *Partition) remember(h batch.Header, offset, nowMs int64) {
 
 // rememberMarker notes a marker and its batch, live and on restore.
 func (p *Partition) rememberMarker(h batch.Header, m batch.Marker, nowMs int64) {
+	_, before := p.producers[h.ProducerID]
 	known := p.entry(h.ProducerID, h.ProducerEpoch)
 	known.advance(h.ProducerEpoch)
+	known.bare = known.bare || !before
 	known.coordinatorEpoch, known.latestMs, known.seenMs = m.CoordinatorEpoch, h.MaxTimestampMs, nowMs
 	if known.txnStart != none {
 		p.txns.end(h.ProducerID, known.txnStart, h.BaseOffset, m.Commit)

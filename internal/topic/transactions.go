@@ -141,3 +141,11 @@ func (t *transactions) drop(dead []Aborted) {
 	}
 	t.aborted = slices.DeleteFunc(t.aborted, func(a Aborted) bool { return gone[a] })
 }
+
+// restore takes back what drop did.
+func (t *transactions) restore(dead []Aborted) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.aborted = append(t.aborted, dead...)
+	slices.SortFunc(t.aborted, func(a, b Aborted) int { return cmp.Compare(a.LastOffset, b.LastOffset) })
+}

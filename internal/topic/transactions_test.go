@@ -110,7 +110,7 @@ func (p txnPartition) shows(want string) {
 }
 
 // settled waits until the store has told the partition of everything that is durable.
-func settled(t *testing.T, p *Partition) {
+func settled(t testing.TB, p *Partition) {
 	t.Helper()
 	wake := make(chan struct{}, 1)
 	defer p.Watch(func() {
