@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"slices"
@@ -54,6 +55,11 @@ func (m *Machine) Missing(subject string, deleted bool) error {
 		return SubjectNotFound(subject)
 	}
 	return UnknownSchema(nil)
+}
+
+// sameSettings says whether config and mode are in force as they were.
+func (s *Snapshot) sameSettings(o *Snapshot) bool {
+	return s.settings == o.settings || s.Mode == o.Mode && bytes.Equal(encode(s.Config), encode(o.Config))
 }
 
 // Latest gives the newest version that is not deleted.
@@ -155,7 +161,7 @@ func (d *Draft) Content(text string, references []Reference) Content {
 // Register carries out a plan; the reply is the *Version, new or already there.
 func (m *Machine) Register(in statelog.Input, p Plan) statelog.Effects {
 	s, c := &p.Snapshot, p.Content
-	if now := m.Snapshot(s.Subject); now.changed != s.changed || now.settings != s.settings || !m.refersWell(p) {
+	if now := m.Snapshot(s.Subject); now.changed != s.changed || !now.sameSettings(s) || !m.refersWell(p) {
 		return failed(in, ErrStale)
 	}
 	if err := m.limits(s); err != nil {
