@@ -164,9 +164,11 @@ func TestCrosswise(t *testing.T) {
 	}
 	for _, format := range formats {
 		same("kelp schema decode", format, p.decode(t, format))
-		// One schema, so one version, whoever registered it and in whatever spelling.
+		// One schema, so one version, whoever registered it and in whatever spelling. protoc writes json_name
+		// into descriptors and Python's generated code does not; Confluent's registry keeps the difference too.
+		want := map[string][]int{"proto": {1, 2}, "avro": {1}, "json": {1}}[format]
 		var versions []int
-		if p.get(t, "/subjects/"+format+"-value/versions", &versions); !slices.Equal(versions, []int{1}) {
+		if p.get(t, "/subjects/"+format+"-value/versions", &versions); !slices.Equal(versions, want) {
 			t.Errorf("%s has the versions %v", format, versions)
 		}
 	}

@@ -73,6 +73,13 @@ func (s *server) call(method, path, body string, header ...string) (int, string,
 	return w.Code, w.Body.String(), w.Header()
 }
 
+// do sends a request that was made elsewhere.
+func (s *server) do(r *http.Request) int {
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w.Code
+}
+
 // draftOf is the body of a registration.
 func draftOf(kind schema.Type, text string, references ...schema.Reference) string {
 	return string(encode(struct {
