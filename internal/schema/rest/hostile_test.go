@@ -55,11 +55,13 @@ func TestHostileRequests(t *testing.T) {
 	f("20 MB of body", `{"schema":"`+big+big+`"}`, refused)
 	f("deep Avro", register(schema.Avro, deep(`{"type":"array","items":`, "}", 5000)), refused)
 	f("deep JSON Schema", register(schema.JSON, deep(`{"items":`, "}", 5000)), refused)
-	f("deep Protobuf", register(schema.Protobuf, "syntax = \"proto3\";\n"+strings.Repeat("message M {", 5000)+strings.Repeat("}", 5000)), refused)
+	messages := strings.Repeat("message M {", 5000) + strings.Repeat("}", 5000)
+	f("deep Protobuf", register(schema.Protobuf, "syntax = \"proto3\";\n"+messages), refused)
 	f("deep request", strings.Repeat(`{"metadata":`, 20_000), 400)
 	f("deep array", strings.Repeat(`[`, 200_000), 400)
 	f("wide Avro", register(schema.Avro, wide(20_000)), 200)
-	f("wide union", register(schema.Avro, "["+strings.TrimSuffix(strings.Repeat(`{"type":"array","items":"int"},`, 20_000), ",")+"]"), refused)
+	branches := strings.TrimSuffix(strings.Repeat(`{"type":"array","items":"int"},`, 20_000), ",")
+	f("wide union", register(schema.Avro, "["+branches+"]"), refused)
 	f("regular expression", register(schema.JSON, `{"pattern":"`+strings.Repeat("(a+)+", 2000)+`$"}`), 200, refused, 409)
 	f("endless number", register(schema.JSON, `{"maximum":1e999999999}`), 200, refused, 409)
 	f("huge enum", register(schema.JSON, `{"enum":[`+strings.TrimSuffix(strings.Repeat("1,", 300_000), ",")+`]}`), 200, refused, 409)
@@ -69,7 +71,8 @@ func TestHostileRequests(t *testing.T) {
 	f("invalid UTF-8", register(schema.Avro, "\"\xff\""), refused)
 	f("null byte", register(schema.Avro, "\x00"), refused)
 	f("no base64 descriptor", register(schema.Protobuf, "CgZmb28ucHJvdG8="), 200, refused, 409)
-	f("metadata without end", `{"schema":"\"int\"","metadata":{"properties":{`+strings.Repeat(`"a":"b",`, 200_000)+`"a":"b"}}}`, 200, 409, refused)
+	properties := strings.Repeat(`"a":"b",`, 200_000) + `"a":"b"`
+	f("metadata without end", `{"schema":"\"int\"","metadata":{"properties":{`+properties+`}}}`, 200, 409, refused)
 	f("many references", func() string {
 		var refs []schema.Reference
 		for i := range 5000 {
@@ -88,11 +91,12 @@ func TestHostileAddresses(t *testing.T) {
 	s.call("POST", "/subjects/s/versions", draftOf(schema.Avro, `"string"`))
 	for _, path := range []string{
 		"/subjects/%00/versions", "/subjects//versions", "/subjects/%2F/versions", "/subjects/%2E%2E/versions", "/subjects/:/versions",
-		"/subjects/::/versions", "/subjects/:.:/versions", "/subjects/:.x/versions", "/subjects/:*:/versions", "/subjects/" + strings.Repeat("a", 10_000),
-		"/subjects/" + strings.Repeat("a", 20_000) + "/versions", "/contexts//subjects", "/contexts/:/subjects", "/contexts/x", "/schemas/ids/-1",
-		"/schemas/ids/99999999999", "/schemas/ids/1?subject=:.x:", "/schemas/guids/%00", "/subjects?offset=-5&limit=-5", "/subjects?limit=99999999999",
-		"/subjects?deleted=perhaps", "/subjects?;", "/subjects/s/versions/2147483648", "/subjects/s/versions/%20latest", "/mode/:.x:",
-		"/config/:.__GLOBAL:", "/mode/%00", "/schemas?subjectPrefix=%00", "/subjects/s/metadata?key=a", "/subjects/s/versions/1/referencedby?offset=9",
+		"/subjects/::/versions", "/subjects/:.:/versions", "/subjects/:.x/versions", "/subjects/:*:/versions",
+		"/subjects/" + strings.Repeat("a", 10_000), "/subjects/" + strings.Repeat("a", 20_000) + "/versions", "/contexts//subjects",
+		"/contexts/:/subjects", "/contexts/x", "/schemas/ids/-1", "/schemas/ids/99999999999", "/schemas/ids/1?subject=:.x:",
+		"/schemas/guids/%00", "/subjects?offset=-5&limit=-5", "/subjects?limit=99999999999", "/subjects?deleted=perhaps", "/subjects?;",
+		"/subjects/s/versions/2147483648", "/subjects/s/versions/%20latest", "/mode/:.x:", "/config/:.__GLOBAL:", "/mode/%00",
+		"/schemas?subjectPrefix=%00", "/subjects/s/metadata?key=a", "/subjects/s/versions/1/referencedby?offset=9",
 		"/subjects/s/versions/1?format=nonsense", "/schemas/ids/1?format=serialized&findTags=*&fetchMaxId=yes", "/", "//", "/%2F",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH"} {
@@ -134,10 +138,12 @@ func FuzzRegister(f *testing.F) {
 		var v versionBody
 		mustJSON(t, answer, &v)
 		// What the registry gives out is what it takes, as it is.
-		if status, echo, _ := s.call("POST", "/subjects/t/versions", draftOf(v.SchemaType, v.Schema)); status != 200 || !strings.Contains(echo, v.GUID) {
+		status, echo, _ := s.call("POST", "/subjects/t/versions", draftOf(v.SchemaType, v.Schema))
+		if status != 200 || !strings.Contains(echo, v.GUID) {
 			t.Fatalf("the canonical text %q of %q is not taken back: %d %s", v.Schema, text, status, echo)
 		}
-		if status, verdict, _ := s.call("POST", "/compatibility/subjects/s/versions/latest", body); status != 200 || !strings.Contains(verdict, "true") {
+		status, verdict, _ := s.call("POST", "/compatibility/subjects/s/versions/latest", body)
+		if status != 200 || !strings.Contains(verdict, "true") {
 			t.Fatalf("%q is not compatible with itself: %d %s", text, status, verdict)
 		}
 	})
@@ -145,10 +151,12 @@ func FuzzRegister(f *testing.F) {
 
 // FuzzRequest sends any request.
 func FuzzRequest(f *testing.F) {
-	f.Add("POST", "/subjects/s/versions", `{"schema":"\"int\"","metadata":{"tags":{"a":["b"]}},"ruleSet":{"domainRules":[{"name":"a","type":"b"}]}}`)
+	f.Add("POST", "/subjects/s/versions",
+		`{"schema":"\"int\"","metadata":{"tags":{"a":["b"]}},"ruleSet":{"domainRules":[{"name":"a","type":"b"}]}}`)
 	f.Add("PUT", "/config/s", `{"compatibility":"FULL","defaultMetadata":{"properties":{"a":"b"}}}`)
 	f.Add("PUT", "/mode/s?force=true", `{"mode":"IMPORT"}`)
-	f.Add("POST", "/subjects/s/versions/1/tags", `{"tagsToAdd":[{"schemaEntity":{"entityPath":"R.a","entityType":"sr_field"},"tags":["x"]}]}`)
+	f.Add("POST", "/subjects/s/versions/1/tags",
+		`{"tagsToAdd":[{"schemaEntity":{"entityPath":"R.a","entityType":"sr_field"},"tags":["x"]}]}`)
 	f.Add("GET", "/contexts/x/schemas/ids/1", "")
 	f.Fuzz(func(t *testing.T, method, path, body string) {
 		s := newServer(t)
