@@ -43,15 +43,12 @@ func client(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
 	return c
 }
 
-// committed reads n committed records of a topic, and then waits for no more but the end.
+// committed reads the committed records of a topic once no transaction is open in it.
 func committed(ctx context.Context, t *testing.T, addr, topic string) []string {
 	t.Helper()
 	c := client(t, addr, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
-	ends, err := kadm.NewClient(c).ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ends := settled(ctx, t, c, topic)
 	var got []string
 	at := map[int32]int64{}
 	for {
@@ -73,6 +70,36 @@ func committed(ctx context.Context, t *testing.T, addr, topic string) []string {
 		// Aborted records before the end are not given; ask where the reader stands.
 		for p, o := range c.UncommittedOffsets()[topic] {
 			at[p] = max(at[p], o.Offset)
+		}
+	}
+}
+
+// settled waits until every transaction in a topic has its markers, and gives the ends.
+func settled(ctx context.Context, t *testing.T, c *kgo.Client, topic string) kadm.ListedOffsets {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		stable, err := kadm.NewClient(c).ListCommittedOffsets(ctx, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := false
+		ends.Each(func(o kadm.ListedOffset) {
+			s, _ := stable.Lookup(topic, o.Partition)
+			open = open || s.Offset != o.Offset
+		})
+		if !open {
+			return ends
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("a transaction stays open")
 		}
 	}
 }

@@ -308,3 +308,26 @@ func TestBatchesWaitForTheirTransactionToBeVerified(t *testing.T) {
 	}
 	p.refuse(inTxn(11, 0, 0, 1), v1, nil, kerr.InvalidProducerEpoch)
 }
+
+// The first batch of a transaction can come before the marker of the one before (KIP-890 tells the client its next epoch
+// with the decision): it waits for the coordinator, never joins what is still open, and outlives the marker.
+func TestTheNextTransactionWaitsForTheMarkerOfTheOneBefore(t *testing.T) {
+	p := inMemory(t)
+	p.put(inTxn(7, 0, 0, 1), v2, 0)
+	a, err := p.Produce(inTxn(7, 1, 0, 1), v2)
+	if err != nil || a.Verify == nil {
+		t.Fatalf("it is not asked about: %+v, %v", a, err)
+	}
+	p.mark(Marker{ProducerID: 7, ProducerEpoch: 1, Commit: true, TransactionVersion: 2}, nil)
+	a.Verify.Done(nil)
+	if err := a.Pending.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if offset := a.Final().BaseOffset; offset != 2 {
+		t.Fatalf("it lies at %d, the marker at 1", offset)
+	}
+	settled(t, p.Partition)
+	if stable := p.LastStableOffset(); stable != 2 {
+		t.Fatal("the second transaction is open from 2 on, stable is", stable)
+	}
+}

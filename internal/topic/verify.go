@@ -91,7 +91,8 @@ func (p *Partition) unverified(h batch.Header) bool {
 		return false
 	}
 	known := p.find(h.ProducerID)
-	return known == nil || known.txnStart == none
+	// Another epoch is another transaction: the one that is open here has ended and only waits for its marker.
+	return known == nil || known.txnStart == none || known.epoch != h.ProducerEpoch
 }
 
 // verify queues the first batch of a transaction and, when nobody is asking yet, hands out the
