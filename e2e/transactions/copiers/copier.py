@@ -1,8 +1,10 @@
 """Copies a topic to another with confluent-kafka (librdkafka), each record exactly once: read, write and commit in one
 transaction. Every third transaction is aborted first. Arguments: servers, transactional id, group, from, to. It says
 "committed N" for each transaction of N records, and ends when its input does."""
+import os
 import sys
 import threading
+import time
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
@@ -72,8 +74,22 @@ def step(c, p, abort):
     return len(batch)
 
 
+# librdkafka can wait forever for the coordinator of a group that went away, whatever timeout it was given: whoever started
+# this starts it again.
+alive = [time.monotonic()]
+
+
+def watch():
+    while time.monotonic() - alive[0] < 15:
+        time.sleep(0.5)
+    say("nothing moves for 15 s")
+    os._exit(3)
+
+
+threading.Thread(target=watch, daemon=True).start()
 c, p, n = consumer(), producer(), 0
 while not ended.is_set():
+    alive[0] = time.monotonic()
     try:
         if step(c, p, n % 3 == 2) or n % 3 == 2:
             n += 1

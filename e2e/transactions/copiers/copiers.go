@@ -88,38 +88,77 @@ func Start(tb testing.TB, name string, job Copy) *Copier {
 func process(tb testing.TB, c *Copier, end func(func()), name string, job Copy) {
 	tb.Helper()
 	dir, command := filepath.Join(foreign.Root(), "e2e", "transactions", "copiers"), foreign.Commands()[name]
-	program := map[string]string{"confluent": "copier.py", "java": "Copier.java"}[name]
-	args := append(command[1:len(command)-1:len(command)-1], filepath.Join(dir, program), job.Addr, job.ID, job.Group, job.From, job.To)
-	cmd := exec.Command(command[0], args...)
+	file := map[string]string{"confluent": "copier.py", "java": "Copier.java"}[name]
+	args := append(command[1:len(command)-1:len(command)-1], filepath.Join(dir, file), job.Addr, job.ID, job.Group, job.From, job.To)
+	p := &program{c: c, command: command[0], args: args, stop: make(chan struct{}), done: make(chan struct{})}
+	go p.run()
+	end(func() {
+		close(p.stop)
+		<-p.done
+	})
+}
+
+// program is a process that is started again when it ends by itself, as a supervisor would.
+type program struct {
+	c       *Copier
+	command string
+	args    []string
+	stop    chan struct{}
+	done    chan struct{}
+}
+
+func (p *program) run() {
+	defer close(p.done)
+	for {
+		select {
+		case <-p.stop:
+			return
+		default:
+		}
+		if err := p.once(); err != nil {
+			p.c.say("%v", err)
+			select {
+			case <-p.stop:
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+// once runs the process until it ends or is stopped, for which it has a while before it is killed.
+func (p *program) once() error {
+	cmd := exec.Command(p.command, p.args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
 	cmd.Stderr = cmd.Stdout
 	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
+		return err
 	}
-	done := make(chan struct{})
+	said := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(said)
 		for s := bufio.NewScanner(out); s.Scan(); {
-			c.say("%s", s.Text())
+			p.c.say("%s", s.Text())
 		}
 	}()
-	end(func() {
+	select {
+	case <-said:
+	case <-p.stop:
 		_ = in.Close()
 		select {
-		case <-done:
-		case <-time.After(20 * time.Second):
+		case <-said:
+		case <-time.After(5 * time.Second):
 			_ = cmd.Process.Kill()
-			<-done
+			<-said
 		}
-		_ = cmd.Wait()
-	})
+	}
+	return cmd.Wait()
 }
 
 // Fill writes n ascending numbers to each partition of a topic, the first of which is from.
