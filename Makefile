@@ -16,8 +16,12 @@ proto: ## rewrite the Go code of our .proto files
 	test -x .cache/protoc/bin/pip || python3 -m venv .cache/protoc
 	.cache/protoc/bin/pip -q install grpcio-tools==1.85.1
 	GOBIN=$(CURDIR)/.cache/bin go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+	GOBIN=$(CURDIR)/.cache/bin go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 	$(PROTOC) --plugin=.cache/bin/protoc-gen-go -I. \
 		--go_out=. --go_opt=module=kelp internal/schema/record/record.proto
+	$(PROTOC) --plugin=.cache/bin/protoc-gen-go --plugin=.cache/bin/protoc-gen-go-grpc -I. \
+		--go_out=. --go_opt=module=kelp --go-grpc_out=. --go-grpc_opt=module=kelp \
+		internal/seaweed/filerpb/filer.proto internal/seaweed/masterpb/master.proto
 
 build: ## compile everything, for every platform we ship
 	go build ./...

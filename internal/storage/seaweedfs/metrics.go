@@ -1,0 +1,31 @@
+package seaweedfs
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what the store tells of itself.
+type metrics struct {
+	chunks, bytes, retries, hits, misses, settled, snapshots prometheus.Counter
+	commit                                                   prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "kelp_seaweedfs_" + name, Help: help})
+	}
+	m := &metrics{
+		chunks:    counter("chunks_total", "Chunks committed in the filer."),
+		bytes:     counter("bytes_total", "Payload bytes in committed chunks."),
+		retries:   counter("retries_total", "Calls to SeaweedFS that failed and were tried again."),
+		hits:      counter("block_hits_total", "Blocks found in memory."),
+		misses:    counter("block_misses_total", "Blocks that had to be read from SeaweedFS."),
+		settled:   counter("settled_bytes_total", "Bytes that moved from chunks into segment files."),
+		snapshots: counter("snapshots_total", "Snapshots written."),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "kelp_seaweedfs_commit_seconds", Help: "Time to create the entry of a chunk.", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+		}),
+	}
+	if r != nil {
+		r.MustRegister(m.chunks, m.bytes, m.retries, m.hits, m.misses, m.settled, m.snapshots, m.commit)
+	}
+	return m
+}

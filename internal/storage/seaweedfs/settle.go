@@ -1,0 +1,486 @@
+package seaweedfs
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"kelp/internal/seaweed"
+	"kelp/internal/storage"
+)
+
+// Limits of settling.
+const (
+	blobBytes    = 1 << 20 // of a settled segment's blobs: what volume servers take at the least cost
+	mergeAtMost  = 4 << 20 // settled segments up to this are merged with their neighbours
+	mergeAtLeast = 8       // so many of them in a row
+)
+
+// upkeep settles, writes snapshots and frees chunks until the store is closed.
+func (s *Store) upkeep() {
+	tick := time.NewTicker(s.o.Upkeep)
+	defer tick.Stop()
+	swept := false
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-s.life.Done():
+			return
+		case <-tick.C:
+		}
+		if s.Failed() != nil {
+			continue
+		}
+		err := s.settleDue(s.life)
+		if err == nil && s.snapshotDue() {
+			if err = s.snapshot(s.life); err == nil {
+				err = s.dropChunks(s.life)
+			}
+		}
+		if err == nil && !swept {
+			err = s.sweep(s.life)
+			swept = err == nil
+		}
+		if err != nil && s.life.Err() == nil {
+			s.o.Logger.Warn("upkeep of the log on SeaweedFS is behind: it is tried again", "error", err)
+		}
+	}
+}
+
+func (s *Store) snapshotDue() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.seq-s.snapped >= uint64(s.o.SnapshotChunks)
+}
+
+// due lists the partitions that have something to settle or merge. Nothing is looked at while no
+// chunk holds a wanted batch.
+func (s *Store) due() (out []*partition) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if len(s.live) == 0 {
+		return nil
+	}
+	old := time.Now().Add(-s.o.SettleAfter).UnixMilli()
+	for _, p := range s.parts {
+		if from, to := p.settleRange(s.o.SettleBytes, old); from < to {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// settleRange is the run of segments, by index, that should become files: those in chunks that are
+// sealed, large or old, and the small settled ones before them.
+func (p *partition) settleRange(settleBytes, old int64) (from, to int) {
+	from = len(p.segments)
+	for i, g := range p.segments {
+		if !g.settled() && g.Bytes > 0 && (g.sealed || g.Bytes >= settleBytes || g.FirstMs <= old) {
+			from, to = i, i+1
+			break
+		}
+	}
+	if from >= to {
+		return 0, 0
+	}
+	for to < len(p.segments) && p.segments[to].sealed && !p.segments[to].settled() && p.segments[to].Bytes < mergeAtMost {
+		to++
+	}
+	small := from
+	for small > 0 && p.segments[small-1].Bytes < mergeAtMost {
+		small--
+	}
+	if from-small >= mergeAtLeast {
+		from = small
+	}
+	return from, to
+}
+
+func (s *Store) settleDue(ctx context.Context) error {
+	old := time.Now().Add(-s.o.SettleAfter).UnixMilli()
+	for _, p := range s.due() {
+		s.mu.Lock()
+		from, to := p.settleRange(s.o.SettleBytes, old)
+		if from >= to || p.reshaping {
+			s.mu.Unlock()
+			continue
+		}
+		p.reshaping = true
+		run := slices.Clone(p.segments[from:to])
+		s.mu.Unlock()
+		err := s.settle(ctx, p, run)
+		s.mu.Lock()
+		p.reshaping = false
+		s.mu.Unlock()
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return fmt.Errorf("settle %s: %w", p.id, err)
+		}
+	}
+	return nil
+}
+
+// settle writes a run of segments as one and puts it in their place.
+func (s *Store) settle(ctx context.Context, p *partition, run []*segment) error {
+	s.mu.RLock()
+	views := make([]view, len(run))
+	for i, g := range run {
+		views[i] = g.view()
+	}
+	s.mu.RUnlock()
+	var refs []batchRef
+	for _, v := range views {
+		more, err := s.refs(ctx, v)
+		if err != nil {
+			return err
+		}
+		refs = append(refs, more...)
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	w := s.newSegment(p.id)
+	for i := range refs {
+		b, err := s.block(ctx, refs[i].Block)
+		if err != nil {
+			return err
+		}
+		r := refs[i]
+		if r.At+int64(r.Size) > int64(len(b)) || checksum(b[r.At:r.At+int64(r.Size)]) != r.CRC {
+			return fmt.Errorf("%w: batch at %d in %s", storage.ErrCorrupt, r.Base, r.Block.key())
+		}
+		if err := w.add(ctx, r, b[r.At:r.At+int64(r.Size)]); err != nil {
+			return err
+		}
+	}
+	g, err := w.finish(ctx)
+	if err != nil {
+		return err
+	}
+	s.age(g, run)
+	s.m.settled.Add(float64(g.Bytes))
+	return s.swap(ctx, p.id, replacement{From: refs[0].Base, To: refs[len(refs)-1].end(), Segments: []*segment{g}})
+}
+
+// age gives a segment the times of those that it takes the place of.
+func (s *Store) age(g *segment, of []*segment) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if len(of) > 0 {
+		g.FirstMs, g.AppendedMs = of[0].FirstMs, of[len(of)-1].AppendedMs
+	}
+}
+
+func (s *Store) swap(ctx context.Context, id storage.Partition, r replacement) error {
+	payload, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return s.do(ctx, frame{kind: kindReplace, partition: id, base: r.From, payload: payload})
+}
+
+// segmentWriter makes one settled segment.
+type segmentWriter struct {
+	s      *Store
+	id     storage.Partition
+	g      segment
+	buf    []byte
+	blobs  []block
+	tags   []seaweed.Blob
+	blobOf []int
+}
+
+func (s *Store) newSegment(id storage.Partition) *segmentWriter { return &segmentWriter{s: s, id: id} }
+
+func (w *segmentWriter) add(ctx context.Context, r batchRef, b []byte) error {
+	if len(w.buf) > 0 && len(w.buf)+len(b) > blobBytes {
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+	}
+	r.At = int64(len(w.buf))
+	w.buf = append(w.buf, b...)
+	w.blobOf = append(w.blobOf, len(w.blobs))
+	w.g.add(r, time.Now().UnixMilli())
+	return nil
+}
+
+func (w *segmentWriter) flush(ctx context.Context) error {
+	k, err := w.put(ctx, w.buf)
+	w.blobs, w.buf = append(w.blobs, k), nil
+	return err
+}
+
+func (w *segmentWriter) put(ctx context.Context, b []byte) (block, error) {
+	var blob seaweed.Blob
+	err := w.s.retry(ctx, func(ctx context.Context) (err error) {
+		blob, err = w.s.obj.PutBlob(ctx, b, w.s.o.Sync)
+		return err
+	})
+	if err != nil {
+		return block{}, err
+	}
+	w.tags = append(w.tags, blob)
+	return block{FileID: blob.FileID, Bytes: int64(len(b))}, nil
+}
+
+// finish writes the index and the file's entry.
+func (w *segmentWriter) finish(ctx context.Context) (*segment, error) {
+	if err := w.flush(ctx); err != nil {
+		return nil, err
+	}
+	g := &w.g
+	index := appendIndex(w.blobs, g.Refs, w.blobOf)
+	k, err := w.put(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	g.Index, g.IndexCRC, g.Refs = k, checksum(index), nil
+	// The fence in the name tells a sweep which files are of an earlier owner.
+	name := fmt.Sprintf("%020d-%020d-%d", g.Base, w.s.fenced, time.Now().UnixNano())
+	g.File = path.Join("parts", hex.EncodeToString(w.id.Topic[:]), strconv.Itoa(int(w.id.Index)), name)
+	dir, name := path.Split(path.Join(w.s.o.Root, g.File))
+	return g, w.s.retry(ctx, func(ctx context.Context) error {
+		return w.s.obj.Put(ctx, strings.TrimSuffix(dir, "/"), seaweed.Entry{Name: name, Blobs: w.tags})
+	})
+}
+
+// Replace implements storage.Compactor: the new batches become one settled segment.
+func (l *log) Replace(ctx context.Context, from, to int64, with iter.Seq2[storage.Batch, error]) error {
+	s := l.s
+	before, after, run, err := l.reshape(ctx, &from, &to)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		s.mu.Lock()
+		l.p.reshaping = false
+		s.mu.Unlock()
+	}()
+	w := s.newSegment(l.id)
+	keep := func(refs []batchRef) error {
+		for _, r := range refs {
+			b, err := s.block(ctx, r.Block)
+			if err != nil {
+				return err
+			}
+			if err := w.add(ctx, r, b[r.At:r.At+int64(r.Size)]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := keep(before); err != nil {
+		return err
+	}
+	for b, err := range with {
+		if err != nil {
+			return err
+		}
+		r := batchRef{Base: b.Base, Count: b.Count, MaxMs: b.MaxTimestampMs, Size: int32(len(b.Bytes)), CRC: checksum(b.Bytes)}
+		if r.Base < from || r.end() > to {
+			return fmt.Errorf("replace %d to %d with a batch at %d: %w", from, to, r.Base, storage.ErrOutOfRange)
+		}
+		if err := w.add(ctx, r, b.Bytes); err != nil {
+			return err
+		}
+	}
+	if err := keep(after); err != nil {
+		return err
+	}
+	r := replacement{From: from, To: to}
+	if len(w.blobOf) > 0 {
+		g, err := w.finish(ctx)
+		if err != nil {
+			return err
+		}
+		s.age(g, run)
+		r.Segments = []*segment{g}
+	}
+	return s.swap(ctx, l.id, r)
+}
+
+// reshape claims the partition and widens the range to whole settled segments; what of them lies
+// outside is given back to be kept.
+func (l *log) reshape(ctx context.Context, from, to *int64) (before, after []batchRef, run []*segment, err error) {
+	s := l.s
+	for {
+		s.mu.Lock()
+		if err := l.gone(); err != nil {
+			s.mu.Unlock()
+			return nil, nil, nil, err
+		}
+		if !l.p.reshaping {
+			break
+		}
+		s.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil, nil, nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	l.p.reshaping = true
+	var settled []view
+	for _, g := range l.p.segments {
+		if g.End > *from && g.Base < *to {
+			run = append(run, g)
+			if g.settled() {
+				settled = append(settled, g.view())
+			}
+		}
+	}
+	s.mu.Unlock()
+	low, high := *from, *to
+	for _, v := range settled {
+		refs, err := s.refs(ctx, v)
+		if err != nil {
+			s.mu.Lock()
+			l.p.reshaping = false
+			s.mu.Unlock()
+			return nil, nil, nil, err
+		}
+		for _, r := range refs {
+			if r.Base < low {
+				before = append(before, r)
+				*from = min(*from, r.Base)
+			} else if r.Base >= high {
+				after = append(after, r)
+				*to = max(*to, r.end())
+			}
+		}
+	}
+	return before, after, run, nil
+}
+
+// free deletes files that nothing in the sequence names any more.
+func (s *Store) free(files []string) {
+	for _, f := range files {
+		dir, name := path.Split(path.Join(s.o.Root, f))
+		err := s.retry(s.life, func(ctx context.Context) error { return s.obj.Delete(ctx, strings.TrimSuffix(dir, "/"), name) })
+		if err != nil {
+			s.o.Logger.Warn("a file that is not wanted any more stays until the next start", "file", f, "error", err)
+		}
+	}
+}
+
+// dropChunks frees the folders of the sequence that the snapshot before the newest covers and in
+// which nothing is wanted. Fences stay for good.
+func (s *Store) dropChunks(ctx context.Context) error {
+	s.mu.RLock()
+	upTo := s.older
+	s.mu.RUnlock()
+	root := path.Join(s.o.Root, "log")
+	var folders []uint64
+	err := s.obj.List(ctx, root, "", func(e seaweed.Entry, folder bool) error {
+		if first, err := strconv.ParseUint(e.Name, 10, 64); err == nil && folder && first+chunksPerFolder-1 <= upTo {
+			folders = append(folders, first)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, first := range folders {
+		if err := s.dropFolder(ctx, root, first); err != nil {
+			return err
+		}
+	}
+	return s.dropSnapshots(ctx)
+}
+
+func (s *Store) dropFolder(ctx context.Context, root string, first uint64) error {
+	var fences []uint64
+	s.mu.RLock()
+	wanted := false
+	for seq := first; seq < first+chunksPerFolder; seq++ {
+		wanted = wanted || s.live[seq] > 0
+		if s.fences[seq] {
+			fences = append(fences, seq)
+		}
+	}
+	s.mu.RUnlock()
+	if wanted {
+		return nil
+	}
+	if len(fences) == 0 {
+		return s.obj.Delete(ctx, root, folderOf(first))
+	}
+	var names []string
+	err := s.obj.List(ctx, path.Join(root, folderOf(first)), "", func(e seaweed.Entry, _ bool) error {
+		if seq, err := strconv.ParseUint(e.Name, 10, 64); err == nil && !slices.Contains(fences, seq) {
+			names = append(names, e.Name)
+		}
+		return nil
+	})
+	for _, name := range names {
+		err = errors.Join(err, s.obj.Delete(ctx, path.Join(root, folderOf(first)), name))
+	}
+	return err
+}
+
+// dropSnapshots keeps the two newest.
+func (s *Store) dropSnapshots(ctx context.Context) error {
+	var names []string
+	err := s.obj.List(ctx, s.snapshots(), "", func(e seaweed.Entry, _ bool) error {
+		names = append(names, e.Name)
+		return nil
+	})
+	for i := 0; i < len(names)-2 && err == nil; i++ {
+		err = s.obj.Delete(ctx, s.snapshots(), names[i])
+	}
+	return err
+}
+
+// sweep deletes files that earlier owners left: written, but never named in the sequence, or not
+// named any more. Files of this owner may be on their way, and those of a later one must not be
+// judged by an owner that does not know yet that it has been fenced.
+func (s *Store) sweep(ctx context.Context) error {
+	s.mu.RLock()
+	known := map[string]bool{}
+	for _, p := range s.parts {
+		for _, g := range p.segments {
+			known[g.File] = true
+		}
+	}
+	s.mu.RUnlock()
+	var gone []string
+	err := s.files(ctx, "parts", 2, func(file string) {
+		parts := strings.Split(path.Base(file), "-")
+		if len(parts) != 3 || known[file] {
+			return
+		}
+		if fence, err := strconv.ParseUint(parts[1], 10, 64); err == nil && fence < s.fenced {
+			gone = append(gone, file)
+		}
+	})
+	s.free(gone)
+	return err
+}
+
+// files visits every file so many folders below one.
+func (s *Store) files(ctx context.Context, dir string, depth int, visit func(file string)) error {
+	var folders []string
+	err := s.obj.List(ctx, path.Join(s.o.Root, dir), "", func(e seaweed.Entry, folder bool) error {
+		if at := path.Join(dir, e.Name); folder {
+			folders = append(folders, at)
+		} else if depth == 0 {
+			visit(at)
+		}
+		return nil
+	})
+	for _, f := range folders {
+		if err == nil && depth > 0 {
+			err = s.files(ctx, f, depth-1, visit)
+		}
+	}
+	return err
+}
