@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -34,7 +36,17 @@ environment beats the file.`,
 			if err := settings.Load(c.Flags(), file, os.LookupEnv); err != nil {
 				return err
 			}
-			return serve(c, settings)
+			logger, err := telemetry.Logger(c.ErrOrStderr(), settings.LogLevel, settings.LogFormat)
+			if err != nil {
+				return err
+			}
+			for {
+				err := serve(c, settings, logger)
+				if !errors.Is(err, node.ErrTakenOver) {
+					return err
+				}
+				logger.Warn("starting again as a standby")
+			}
 		},
 	}
 	c.Flags().SortFlags = false
@@ -43,11 +55,7 @@ environment beats the file.`,
 	return c
 }
 
-func serve(c *cobra.Command, settings config.Config) error {
-	logger, err := telemetry.Logger(c.ErrOrStderr(), settings.LogLevel, settings.LogFormat)
-	if err != nil {
-		return err
-	}
+func serve(c *cobra.Command, settings config.Config, logger *slog.Logger) error {
 	n, err := node.Start(c.Context(), settings, logger)
 	if err != nil {
 		return err
@@ -66,15 +74,19 @@ func serve(c *cobra.Command, settings config.Config) error {
 	if n.Registry != nil {
 		ready += " registry=" + n.Registry.String()
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s data=%s\n", ready, settings.Data)
+	kept := "data=" + settings.Data
+	if settings.Store != "" {
+		kept = "store=" + settings.Store
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s %s\n", ready, kept)
 	select {
 	case <-c.Context().Done():
 		logger.Info("draining", "timeout", settings.DrainTimeout)
 		return n.Close()
 	case err := <-n.Failed():
-		logger.Error("a listener ended", "error", err)
+		logger.Error("a part that must run has ended", "error", err)
 		_ = n.Close()
-		return fmt.Errorf("a listener ended: %w", err)
+		return fmt.Errorf("a part that must run has ended: %w", err)
 	}
 }
 

@@ -5,6 +5,7 @@ cd "$(dirname "$0")"
 cache=$(cd ../.. && pwd)/.cache
 mkdir -p "$cache"
 sh ./kafka.sh
+sh ./seaweedfs.sh
 if [ ! -e "$cache/python/.complete" ]; then
 	python3 -m venv "$cache/python"
 	"$cache/python/bin/pip" -q install confluent-kafka==2.16.1

@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"node": {
 		"api", "batch", "cluster", "config", "group", "schema", "schema/avro", "schema/client", "schema/jsonschema", "schema/protobuf",
 		"schema/registry", "schema/rest", "server", "statelog", "storage", "storage/embedded",
-		"storage/memory", "telemetry", "topic", "txn", "vfs", "wire",
+		"storage/memory", "storage/seaweedfs", "seaweed", "telemetry", "topic", "txn", "vfs", "wire",
 	},
 	"schema":            {"statelog", "schema/record"},
 	"schema/record":     {},

@@ -15,6 +15,7 @@ import (
 // Config is every setting of kelp serve. The flags' help texts in [Config.Bind] are its contract.
 type Config struct {
 	Data             string
+	Store            string
 	Listen           []string
 	Advertise        string
 	HTTP             string
@@ -117,6 +118,9 @@ func Default() Config {
 // Bind gives every setting its flag. The flag set is the one table of keys, types, defaults and docs.
 func (c *Config) Bind(f *pflag.FlagSet) {
 	f.StringVar(&c.Data, "data", c.Data, "folder that keeps everything; made when missing")
+	f.StringVar(&c.Store, "store", c.Store,
+		"where records are kept: empty for the embedded log in the data folder, or seaweedfs://master:9333[,master:9333]/folder"+
+			"[?filer=host:port&collection=name&replication=001] for SeaweedFS, where the node keeps nothing")
 	f.StringSliceVar(&c.Listen, "listen", c.Listen, "host:port to serve Kafka on; may be given several times; port 0 lets the system choose")
 	f.StringVar(&c.Advertise, "advertise", c.Advertise,
 		"host:port that clients are told to connect to; empty gives each client the address that it dialled")

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -22,7 +21,6 @@ import (
 	"kelp/internal/group"
 	"kelp/internal/server"
 	"kelp/internal/statelog"
-	"kelp/internal/storage/embedded"
 	"kelp/internal/telemetry"
 	"kelp/internal/topic"
 )
@@ -32,7 +30,7 @@ var listener net.ListenConfig
 
 // Node is a running broker.
 type Node struct {
-	store   *embedded.Store
+	store   backend
 	topics  *topic.Set
 	groups  *statelog.Runner[*group.Machine]
 	txns    *transactions
@@ -66,14 +64,11 @@ func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, er
 	}
 	limitMemory(int64(o.Memory))
 	metrics := telemetry.Registry()
-	store, err := embedded.Open(filepath.Join(o.Data, "log"), embedded.Options{
-		Sync: o.Durability == config.DurabilityFsync, Logger: logger, Metrics: metrics,
-		MemoryBytes: int64(o.Memory) / 4, PendingBytes: int64(o.Memory) / 4,
-	})
+	n := &Node{errs: make(chan error, len(o.Listen)+4), drain: o.DrainTimeout}
+	n.store, err = openStore(ctx, o, logger, metrics, func(err error) { n.errs <- err })
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{store: store, errs: make(chan error, len(o.Listen)+3), drain: o.DrainTimeout}
 	n.life, n.end = context.WithCancel(context.WithoutCancel(ctx))
 	p := parts{o: o, logger: logger, metrics: metrics, static: static, advertise: advertise}
 	if err := n.serve(ctx, p); err != nil {

