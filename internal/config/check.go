@@ -25,11 +25,7 @@ func (c *Config) Check() error {
 	if c.Data == "" {
 		bad("data", "is empty; name the folder that keeps the records")
 	}
-	if c.Store != "" {
-		if _, err := ParseStore(c.Store); err != nil {
-			bad("store", "%q %v; leave it empty or write seaweedfs://host:9333/folder", c.Store, err)
-		}
-	}
+	c.checkStore(bad)
 	if len(c.Listen) == 0 {
 		bad("listen", "is empty; give at least one host:port, such as 127.0.0.1:9092")
 	}
@@ -172,4 +168,13 @@ func hostPort(address string, reachable bool) error {
 		return errors.New("has port 0")
 	}
 	return nil
+}
+
+func (c *Config) checkStore(bad func(key, format string, args ...any)) {
+	if c.Store == "" {
+		return
+	}
+	if _, err := ParseStore(c.Store); err != nil {
+		bad("store", "%q %v; leave it empty or write seaweedfs://host:9333/folder", c.Store, err)
+	}
 }

@@ -61,7 +61,7 @@ func (c *Client) PutBlob(ctx context.Context, b []byte, sync bool) (Blob, error)
 	if err != nil {
 		return Blob{}, fmt.Errorf("write to volume server %s: %w", id.url, err)
 	}
-	defer drain(resp.Body)
+	defer func() { drain(resp.Body); _ = resp.Body.Close() }()
 	var said struct {
 		ETag  string `json:"eTag"`
 		Error string `json:"error"`
@@ -143,7 +143,7 @@ func (c *Client) readFrom(ctx context.Context, url, fileID string, at int64, b [
 	if err != nil {
 		return fmt.Errorf("read %s from volume server %s: %w", fileID, url, err)
 	}
-	defer drain(resp.Body)
+	defer func() { drain(resp.Body); _ = resp.Body.Close() }()
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("read %s from volume server %s: %w", fileID, url, ErrNotFound)
@@ -198,8 +198,5 @@ func (c *Client) url(server, fileID string) string {
 	return "http://" + server + "/" + fileID
 }
 
-// drain lets the connection be used again.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 1<<16)
-	_ = body.Close()
-}
+// drain reads the little that is left, so that the connection can be used again.
+func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, 1<<16) }

@@ -121,7 +121,7 @@ func (c *Client) Probe(ctx context.Context, dir string) error {
 			}
 		}
 		if won != 1 {
-			return fmt.Errorf("this SeaweedFS is not safe for a log: %d of %d concurrent creates of one name succeeded through filer %s, it must be 1",
+			return fmt.Errorf("SeaweedFS is not safe for a log: %d of %d concurrent creates of one name succeeded on filer %s, it must be 1",
 				won, probeRacers, c.Filer())
 		}
 	}

@@ -218,7 +218,9 @@ func (s *Store) drop(f *flight, err error, ready <-chan *flight) {
 			if !ok {
 				return
 			}
-			<-next.put
+			if put := <-next.put; put != nil {
+				s.m.retries.Inc()
+			}
 			fail(next)
 		default:
 			return

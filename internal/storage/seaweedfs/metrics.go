@@ -21,7 +21,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		settled:   counter("settled_bytes_total", "Bytes that moved from chunks into segment files."),
 		snapshots: counter("snapshots_total", "Snapshots written."),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "kelp_seaweedfs_commit_seconds", Help: "Time to create the entry of a chunk.", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+			Name: "kelp_seaweedfs_commit_seconds", Help: "Time to create the entry of a chunk.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
 		}),
 	}
 	if r != nil {

@@ -73,7 +73,23 @@ func takeovers(t *testing.T, seed uint64) {
 		for i := range logs {
 			_, next[i] = logs[i].Bounds()
 		}
-		for range 1 + random.IntN(60) {
+		pausing, appends := random.IntN(3) == 0, 1+random.IntN(60)
+		pauseAt := random.IntN(appends)
+		for n := range appends {
+			if pausing && n == pauseAt {
+				goOn := make(chan struct{})
+				s.mu.Lock()
+				s.frozen[way] = goOn
+				s.mu.Unlock()
+				paused = append(paused, func() {
+					close(goOn)
+					s.mu.Lock()
+					delete(s.frozen, way)
+					s.mu.Unlock()
+					<-st.Lost() // its create meets a fence
+					_ = st.Close()
+				})
+			}
 			i := random.IntN(len(parts))
 			value++
 			b := make([]byte, []int{8, 100, inlineBytes + 1}[random.IntN(3)])
@@ -81,22 +97,6 @@ func takeovers(t *testing.T, seed uint64) {
 			told[i].appended[value] = true
 			pending = append(pending, sent{i, value, logs[i].Append(storage.Batch{Base: next[i], Count: 1, Bytes: b})})
 			next[i]++
-		}
-		pausing := random.IntN(3) == 0
-		if pausing {
-			goOn := make(chan struct{})
-			s.mu.Lock()
-			s.frozen[way] = goOn
-			s.mu.Unlock()
-			paused = append(paused, func() {
-				close(goOn)
-				s.mu.Lock()
-				delete(s.frozen, way)
-				s.mu.Unlock()
-				<-st.Lost() // its create meets a fence, if it has one under way or tries another
-				_ = st.Close()
-			})
-			time.Sleep(time.Duration(random.IntN(3)) * time.Millisecond) // varies how far it came; nothing depends on it
 		}
 		for _, a := range pending {
 			if pausing {
