@@ -212,7 +212,7 @@ func (w *writer) refuseBatches(g *group, err error) {
 		w.s.m.failures.Inc()
 	}
 	q.mu.Unlock()
-	w.s.wakeKeeper()
+	signal(w.s.keeper.spares)
 	var needed, failed []*op
 	for _, o := range g.ops {
 		if o.needed() && w.file != nil {

@@ -15,6 +15,12 @@ import (
 // minFileBytes is the smallest journal file that is made when the disk is nearly full.
 const minFileBytes = 1 << 20
 
+// With durability os, files are sealed this long after they are full, or when there are more of them.
+const (
+	settleAfter = 10 * time.Second
+	settleAhead = 8
+)
+
 // keepEvery is how often the keeper looks around when nothing wakes it.
 const keepEvery = time.Second
 
@@ -23,6 +29,7 @@ const keepEvery = time.Second
 type keeper struct {
 	wake    chan struct{}
 	packing chan struct{} // wakes the settler
+	spares  chan struct{} // wakes who makes the next file
 	end     chan struct{}
 	once    sync.Once
 	wg      sync.WaitGroup
@@ -38,10 +45,12 @@ type task struct {
 	seal     *file
 	snapshot []byte
 	seq      uint64 // first file that is to be replayed on the snapshot
+	since    time.Time
 }
 
 func (k *keeper) init() {
-	k.wake, k.packing, k.end = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
+	k.wake, k.packing = make(chan struct{}, 1), make(chan struct{}, 1)
+	k.spares, k.end = make(chan struct{}, 1), make(chan struct{})
 }
 
 func (k *keeper) stop() {
@@ -73,29 +82,38 @@ func (k *keeper) add(t task) {
 	k.tasks = append(k.tasks, t)
 }
 
-// keep is the keeper's goroutine.
+// keep is the goroutine that seals, writes snapshots and removes.
 func (s *Store) keep() {
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
-	retry := time.NewTimer(retryAfter)
-	defer retry.Stop()
 	for {
-		ok := s.prepare()
-		s.work()
+		s.work(s.o.Sync)
 		s.sweep()
-		if ok {
-			signal(s.keeper.packing)
-		}
-		if !ok {
-			retry.Reset(retryAfter)
-		}
+		signal(s.keeper.packing)
 		select {
 		case <-s.keeper.end:
-			s.work()
+			s.work(true)
 			return
 		case <-s.keeper.wake:
 		case <-tick.C:
-		case <-retry.C:
+		}
+	}
+}
+
+// makeSpares is the goroutine that makes journal files ahead of time; while there is no room it tries
+// again and again.
+func (s *Store) makeSpares() {
+	for {
+		if !s.prepare() {
+			if !s.pause(retryAfter) {
+				return
+			}
+			continue
+		}
+		select {
+		case <-s.keeper.end:
+			return
+		case <-s.keeper.spares:
 		}
 	}
 }
@@ -103,15 +121,21 @@ func (s *Store) keep() {
 // rolled is called when the first group of a new file is about to be applied: what is applied is
 // exactly what older files hold.
 func (s *Store) rolled(r roll) {
-	s.keeper.add(task{seal: r.old, snapshot: s.capture(r.next.seq), seq: r.next.seq})
+	s.keeper.add(task{seal: r.old, snapshot: s.capture(r.next.seq), seq: r.next.seq, since: time.Now()})
 	s.wakeKeeper()
 }
 
+// ripe says whether it is time for the oldest task. Acknowledged from the page cache, a file is left
+// to the system to write for a while, as forcing it would take the disk from those who read and append.
+func (k *keeper) ripe() bool {
+	return len(k.tasks) > settleAhead || time.Since(k.tasks[0].since) > settleAfter
+}
+
 // work seals and writes snapshots in order. What fails stays and is tried again.
-func (s *Store) work() {
+func (s *Store) work(now bool) {
 	for {
 		s.keeper.mu.Lock()
-		if len(s.keeper.tasks) == 0 {
+		if len(s.keeper.tasks) == 0 || !now && !s.keeper.ripe() {
 			s.keeper.mu.Unlock()
 			return
 		}
@@ -124,7 +148,6 @@ func (s *Store) work() {
 		s.keeper.mu.Lock()
 		s.keeper.tasks = s.keeper.tasks[1:]
 		s.keeper.mu.Unlock()
-		s.prepare()
 	}
 }
 
@@ -164,6 +187,9 @@ func (s *Store) seal(f *file) error {
 		return fmt.Errorf("sync %s: %w", f.name, err)
 	}
 	if !s.o.Sync && lastChunk > s.synced.Load() {
+		if err := s.o.FS.SyncDir(s.dir); err != nil {
+			return err
+		}
 		s.synced.Store(lastChunk)
 	}
 	all := f.pieces.all
@@ -270,7 +296,7 @@ func (s *Store) nextFile() (*file, error) {
 	s.filesMu.Lock()
 	s.files[f.seq] = f
 	s.filesMu.Unlock()
-	s.wakeKeeper()
+	signal(s.keeper.spares)
 	return f, nil
 }
 
@@ -300,11 +326,10 @@ func (s *Store) makeFile(kind fileKind, reserve int64) (*file, error) {
 	if reserve > 0 {
 		err = handle.Preallocate(reserve)
 	}
-	if err == nil {
-		err = handle.Sync()
-	}
-	if err == nil {
-		err = s.o.FS.SyncDir(s.dir)
+	if err == nil && s.o.Sync { // otherwise sealing does it
+		if err = handle.Sync(); err == nil {
+			err = s.o.FS.SyncDir(s.dir)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, handle.Close(), s.o.FS.Remove(f.name))

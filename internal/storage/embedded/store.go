@@ -145,6 +145,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s.keeper.wg.Go(s.keep)
 	s.keeper.wg.Go(s.settler)
+	s.keeper.wg.Go(s.makeSpares)
 	return s, nil
 }
 
