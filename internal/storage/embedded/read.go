@@ -155,10 +155,8 @@ func (s *Store) pick(views []looked, r storage.ReadRange) (sections []section, e
 			if r.Before > 0 && e.base >= r.Before || n+int(e.size) > r.MaxBytes && (batches > 0 || !r.AtLeastOne) {
 				return sections, end, nil
 			}
-			if b != nil {
-				if err = s.check(l, b, int(l.v.from)+i); err != nil {
-					break
-				}
+			if err = s.check(l, b, e, int(l.v.from)+i); err != nil {
+				break
 			}
 			k := len(sections) - 1
 			if batches > 0 && n+int(e.size) > gatherBytes && n < len(sections)*shortRun && (k < 0 || !sections[k].next(l.v.file, e)) {
@@ -186,20 +184,21 @@ func (c *section) next(f *file, e *entry) bool { return c.file == f && c.pos+c.n
 
 var checkBuffers = sync.Pool{New: func() any { b := make([]byte, checkBytes); return &b }}
 
-// check reads a batch that was written by another process and compares its CRC, once while its
-// block is in memory.
-func (s *Store) check(l looked, b *block, i int) error {
-	if b.known(i) {
+// check reads a batch that was written by another process and compares its CRC: once while its
+// block is in memory, and each time in a file that has no index yet (b is nil).
+func (s *Store) check(l looked, b *block, e *entry, i int) error {
+	if b == nil && l.v.file.fresh.Load() || b != nil && b.known(i) {
 		return nil
 	}
-	e := &b.entries[i]
 	if err := checkPayload(l.handle, int64(e.pos), int64(e.size), e.crc); err != nil {
 		if errors.Is(err, storage.ErrCorrupt) {
 			s.damage("a batch is damaged: it is not served", "partition", l.v.id, "offset", e.base, "file", l.v.file.name)
 		}
 		return err
 	}
-	b.mark(i)
+	if b != nil {
+		b.mark(i)
+	}
 	return nil
 }
 
