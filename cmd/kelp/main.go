@@ -52,7 +52,7 @@ and in another terminal:
 	})
 	c.AddCommand(
 		serveCommand(), checkConfigCommand(), topicCommand(), groupCommand(), produceCommand(), consumeCommand(), schemaCommand(),
-		versionCommand(),
+		logCommand(), versionCommand(),
 	)
 	return c
 }

@@ -3,6 +3,7 @@ package embedded
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"kelp/internal/storage"
 )
@@ -21,7 +22,7 @@ func (s *Store) apply(st *state, it *item, at place, payload []byte) error {
 		return s.forget(st)
 	}
 	var e *edit
-	if it.kind == kindEdit {
+	if it.kind == kindEdit || it.kind == kindGiveUp {
 		var err error
 		if e, err = parseEdit(payload); err != nil {
 			return err
@@ -48,6 +49,9 @@ func (s *Store) apply(st *state, it *item, at place, payload []byte) error {
 	case kindBreak:
 		at.file.pieces.end(st.id)
 	case kindEdit:
+		return s.applyEdit(st, e)
+	case kindGiveUp:
+		st.damaged = slices.DeleteFunc(st.damaged, func(d offsets) bool { return d.from >= it.base && d.to <= it.prev })
 		return s.applyEdit(st, e)
 	default:
 		return fmt.Errorf("%w: item of kind %d", storage.ErrCorrupt, it.kind)

@@ -76,7 +76,8 @@ func benchmarkAppend(b *testing.B, o Options, size, partitions int) {
 // sink is a TCP connection whose other end reads everything.
 func sink(b *testing.B) *net.TCPConn {
 	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	l, err := config.Listen(b.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -86,7 +87,8 @@ func sink(b *testing.B) *net.TCPConn {
 			_, _ = io.CopyBuffer(io.Discard, struct{ io.Reader }{c}, make([]byte, 1<<20))
 		}
 	}()
-	c, err := net.Dial("tcp", l.Addr().String())
+	var d net.Dialer
+	c, err := d.DialContext(b.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		b.Fatal(err)
 	}

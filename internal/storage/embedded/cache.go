@@ -83,7 +83,7 @@ func (s *Store) block(p *piece) (*block, error) {
 	}
 	if pos == 0 || err != nil || checksum(raw) != crc {
 		s.damage("the index of a log file is damaged; it is built again", "file", p.file.name, "partition", p.id, "error", err)
-		return s.rebuild(p)
+		return s.recount(p)
 	}
 	s.m.readBlocks.Inc()
 	b := newBlock(p, parseEntries(raw))
@@ -91,8 +91,8 @@ func (s *Store) block(p *piece) (*block, error) {
 	return b, nil
 }
 
-// rebuild reads a piece's entries from the tables of the chunks, as they were before it was sealed.
-func (s *Store) rebuild(p *piece) (*block, error) {
+// recount reads a piece's entries from the tables of the chunks, as they were before it was sealed.
+func (s *Store) recount(p *piece) (*block, error) {
 	found, err := s.scanPieces(&file{seq: p.file.seq, name: p.file.name})
 	if err != nil {
 		return nil, err

@@ -51,6 +51,7 @@ const (
 	kindCheckpoint                     // payload is derived state before base
 	kindBreak                          // the next batch begins a piece
 	kindEdit                           // payload says which pieces take the place of which
+	kindGiveUp                         // an edit that also gives up what is damaged from base to prev
 )
 
 // flagSegment marks the first batch of a segment.

@@ -37,7 +37,9 @@ type keeper struct {
 	mu    sync.Mutex // guards the fields below
 	tasks []task     // oldest first
 
-	oldest uint64 // the keeper's own: the first file that a replay would read
+	// The keeper's own:
+	oldest uint64 // the first file that a replay would read
+	hurry  bool   // there is dead space in files that are not sealed
 }
 
 // task is a file to seal, and then a snapshot to write; either may be missing.
@@ -87,7 +89,7 @@ func (s *Store) keep() {
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	for {
-		s.work(s.o.Sync)
+		s.work(s.o.Sync || s.keeper.hurry || s.Failed() != nil)
 		s.sweep()
 		signal(s.keeper.packing)
 		select {
@@ -398,7 +400,8 @@ func (s *Store) sweep() {
 		}
 	}
 	s.filesMu.RUnlock()
-	if activeDead > s.o.FileBytes/4 && !s.keeper.stopping() {
+	s.keeper.hurry = activeDead > s.o.FileBytes/4
+	if s.keeper.hurry && !s.keeper.stopping() {
 		s.rollNow.Store(true) // so that it can be sealed and its space given back
 	}
 	if len(dead) == 0 || !s.settled() {

@@ -62,6 +62,11 @@ func (s *Store) recover() (*writer, error) {
 		}
 	}
 	snap, err := s.loadSnapshot(all)
+	if err != nil && s.o.rebuild && errors.Is(err, storage.ErrCorrupt) {
+		s.o.Logger.Warn("no snapshot is whole: partitions are made from the data files", "error", err)
+		s.rebuild(all)
+		return &writer{s: s, seq: s.applied.Load()}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -324,7 +324,7 @@ func (s *Store) replayChunk(f *file, r *reader, c chunkAt, trusted bool) (bool, 
 	for i := range items {
 		it := &items[i]
 		var payload []byte
-		if it.kind == kindEdit {
+		if it.kind == kindEdit || it.kind == kindGiveUp {
 			if payload, err = r.bytes(pos, int(it.size)); err != nil || checksum(payload) != it.crc {
 				s.damage("a change of the log's files is damaged: it is left out", "partition", it.id, "file", f.name)
 				pos += int64(it.size)

@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"maps"
@@ -53,6 +54,8 @@ type Options struct {
 	FS           vfs.FS // nil: the system's
 	Logger       *slog.Logger
 	Metrics      prometheus.Registerer // where metrics are registered; nil keeps them to itself
+
+	rebuild bool // without a whole snapshot, make partitions from the data files
 }
 
 func (o Options) withDefaults() Options {
@@ -81,7 +84,7 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	dir     string
 	o       Options
-	lock    interface{ Close() error }
+	lock    io.Closer
 	m       *metrics
 	queue   *queue
 	handles *handles
@@ -122,15 +125,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder %s is in use by another process: stop it or choose another folder: %w", dir, err)
 	}
-	s := &Store{
-		dir: dir, o: o, lock: lock, queue: newQueue(), life: make(chan struct{}),
-		parts: map[storage.Partition]*state{}, deleting: map[storage.Partition]*state{}, files: map[uint64]*file{},
-	}
-	s.m = newMetrics(o.Metrics, s)
-	s.memory.budget = o.MemoryBytes / 2
-	s.cache = newCache(o.MemoryBytes / 2)
-	s.handles = newHandles(o.FS, o.OpenFiles, func(err error) { o.Logger.Warn("log file", "error", err) })
-	s.keeper.init()
+	s := newStore(dir, o, lock)
 	began := time.Now()
 	w, err := s.recover()
 	if err != nil {
@@ -147,6 +142,19 @@ func Open(dir string, o Options) (*Store, error) {
 	s.keeper.wg.Go(s.settler)
 	s.keeper.wg.Go(s.makeSpares)
 	return s, nil
+}
+
+func newStore(dir string, o Options, lock io.Closer) *Store {
+	s := &Store{
+		dir: dir, o: o, lock: lock, queue: newQueue(), life: make(chan struct{}),
+		parts: map[storage.Partition]*state{}, deleting: map[storage.Partition]*state{}, files: map[uint64]*file{},
+	}
+	s.m = newMetrics(o.Metrics, s)
+	s.memory.budget = o.MemoryBytes / 2
+	s.cache = newCache(o.MemoryBytes / 2)
+	s.handles = newHandles(o.FS, o.OpenFiles, func(err error) { o.Logger.Warn("log file", "error", err) })
+	s.keeper.init()
+	return s
 }
 
 // Failed is what keeps appends from being written now, or nil. It goes away by itself.
