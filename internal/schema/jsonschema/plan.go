@@ -73,9 +73,9 @@ func (b *planner) plan(s *shape) (*plan, error) {
 	if b.made++; b.made > maxShapes {
 		return nil, fmt.Errorf("%w: more than %d places", record.ErrType, maxShapes)
 	}
-	nullable := s.types&nullType != 0
 	var list []choice
 	kinds := s.effective()
+	nullable := kinds&nullType != 0
 	for _, c := range choiceNames {
 		switch {
 		case s.deep, kinds&c.types != c.types, c.types == integerType && kinds&numberType != 0:
