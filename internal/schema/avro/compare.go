@@ -51,6 +51,8 @@ type outcome struct {
 	found []finding
 }
 
+var noDifference = &outcome{done: true}
+
 // finding is one difference before it is put in words.
 type finding struct {
 	typ            string
@@ -71,8 +73,8 @@ type comparison struct {
 // Limits of one comparison. Shared types with many differences are listed again at every use, and
 // large unions compare every branch with every other.
 const (
-	maxFound = 10_000
-	maxPairs = 1_000_000
+	maxFound = 1_000
+	maxPairs = 200_000
 )
 
 func join(found, more []finding) []finding {
@@ -80,17 +82,20 @@ func join(found, more []finding) []finding {
 }
 
 func (c *comparison) compare(token string, r, w *node, path []string) *outcome {
+	if c.clash != "" {
+		return noDifference
+	}
 	path = append(slices.Clip(path), token)
 	pair := nodePair{r, w}
 	if o := c.memo[pair]; o != nil {
 		if !o.done {
-			return &outcome{}
+			return noDifference
 		}
 		return o
 	}
 	if len(c.memo) >= maxPairs {
 		c.clash = fmt.Sprintf("the schemas are too large to compare: more than %d pairs of types", maxPairs)
-		return &outcome{}
+		return noDifference
 	}
 	o := &outcome{}
 	c.memo[pair] = o
@@ -100,9 +105,6 @@ func (c *comparison) compare(token string, r, w *node, path []string) *outcome {
 
 // calculate compares a pair that was not seen before.
 func (c *comparison) calculate(r, w *node, path []string) []finding {
-	if c.clash != "" {
-		return nil
-	}
 	switch {
 	case r.kind == w.kind:
 		return c.sameKind(r, w, path)
@@ -153,6 +155,9 @@ func promotes(from, to kind) bool {
 func (c *comparison) unions(r, w *node, path []string) []finding {
 	var found []finding
 	for i, b := range w.types {
+		if c.clash != "" {
+			return nil
+		}
 		if len(c.compare("", r, b, nil).found) > 0 {
 			found = append(found, finding{
 				typ: missingUnionBranch, path: append(slices.Clip(path), strconv.Itoa(i)),
@@ -189,10 +194,10 @@ func (c *comparison) sameKind(r, w *node, path []string) []finding {
 	}
 }
 
-// names compares as Avro does: without namespaces, or by an alias of the reader.
-func names(r, w *node, path []string) []finding {
+// sameName compares as Avro does: without namespaces, or by an alias of the reader.
+func sameName(r, w *node) bool {
 	if r.name.simple == w.name.simple {
-		return nil
+		return true
 	}
 	for _, a := range r.aliases {
 		full := a.full()
@@ -200,8 +205,15 @@ func names(r, w *node, path []string) []finding {
 			full = "." + a.simple
 		}
 		if full == w.name.full() {
-			return nil
+			return true
 		}
+	}
+	return false
+}
+
+func names(r, w *node, path []string) []finding {
+	if sameName(r, w) {
+		return nil
 	}
 	return []finding{{
 		typ: nameMismatch, path: append(slices.Clip(path), "name"), reader: r, writer: w,

@@ -28,8 +28,9 @@ func warnings(r, w *node) []schema.Difference {
 }
 
 type warner struct {
-	seen map[nodePair]bool
-	out  []schema.Difference
+	seen  map[nodePair]bool
+	steps int
+	out   []schema.Difference
 }
 
 // maxWarnings bounds the list, as maxFound does for differences.
@@ -85,7 +86,10 @@ func (x *warner) unions(r, w *node, path []string) {
 			at = with(path, strconv.Itoa(i))
 		}
 		for _, rb := range branches(r) {
-			if rb.kind == b.kind && (!rb.kind.named() || len(names(rb, b, path)) == 0) {
+			if x.steps++; x.steps > maxPairs {
+				return
+			}
+			if rb.kind == b.kind && (!rb.kind.named() || sameName(rb, b)) {
 				x.walk(rb, b, at)
 				break
 			}
@@ -94,7 +98,7 @@ func (x *warner) unions(r, w *node, path []string) {
 }
 
 func (x *warner) named(r, w *node, path []string) {
-	if r.name.simple != w.name.simple && len(names(r, w, path)) > 0 {
+	if !sameName(r, w) {
 		return
 	}
 	if r.name.simple == w.name.simple && r.name.space != w.name.space {

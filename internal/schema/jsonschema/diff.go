@@ -13,8 +13,8 @@ type rulePair struct{ original, update *rule }
 
 // Limits of one comparison.
 const (
-	maxDifferences = 10_000
-	maxSteps       = 2_000_000
+	maxDifferences = 1_000
+	maxSteps       = 300_000
 )
 
 // comparer compares an original schema (the writer's) with an update (the reader's) as the registry
