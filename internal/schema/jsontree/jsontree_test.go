@@ -41,7 +41,7 @@ func TestPrintsAsJavaDoes(t *testing.T) {
 
 func TestRefuses(t *testing.T) {
 	for _, text := range []string{
-		"", " ", "{", "[1", "[1,]", `{"a"}`, `{"a":}`, `{a:1}`, "01", "1.", "1e", "-", ".5", "+1", "tru", "truely", `"`, `"\x"`,
+		"", " ", "{", "[1", "[1,]", `{"a"}`, `{"a":}`, `{a:1}`, "01", "1.", "1e", "-", ".5", "+1", "tru", "truex", `"`, `"\x"`,
 		`"\u12"`, "\"\n\"",
 		"\"\xff\"", "1 2", "/* */ 1", "NaN", strings.Repeat("1", 1001),
 	} {
