@@ -337,3 +337,23 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// TestDeletedRecordsLeaveTheirProducers: what only deleted batches said of a producer is in the
+// checkpoint before they go, so that a start knows it.
+func TestDeletedRecordsLeaveTheirProducers(t *testing.T) {
+	s := memory.New()
+	defer s.Close()
+	p := txnPartition{reopened(t, s), t}
+	p.put(of(8, 0, 0, 1), Client{}, 0)
+	settled(t, p.Partition)
+	if err := p.Checkpoint(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	p.put(of(8, 0, 1, 1, 2), Client{}, 1)
+	settled(t, p.Partition)
+	if low, err := p.DeleteRecords(t.Context(), -1); err != nil || low != 3 {
+		t.Fatal(low, err)
+	}
+	p.Partition = reopened(t, s)
+	p.put(of(8, 0, 3, 1), Client{}, 3)
+}

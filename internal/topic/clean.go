@@ -92,7 +92,8 @@ func markerOf(u *batch.Unfolded) *batch.Marker {
 }
 
 // rewrite replaces a group of segments by what is kept of them. A batch that reaches over the start of
-// the log is left as it is.
+// the log is left as it is, and with it the tombstones of its keys: a record that one of them deleted
+// would come back.
 func (s *pass) rewrite(ctx context.Context, g group) error {
 	from := max(g.from, s.start)
 	if g.to <= from {
@@ -103,6 +104,9 @@ func (s *pass) rewrite(ctx context.Context, g group) error {
 			var kept []byte
 			if err == nil {
 				kept, err = s.keep(u)
+			}
+			if err == nil && u.BaseOffset < from {
+				s.pin(u)
 			}
 			if err == nil && kept != nil {
 				err = s.limit.wait(ctx, len(kept))
@@ -190,11 +194,19 @@ func (s *pass) wanted(e *batch.Entry, keepTombstones bool) bool {
 	if e.Key == nil || e.Offset < s.keys.get(e.Key) {
 		return false
 	}
-	if e.Tombstone && !keepTombstones {
+	if e.Tombstone && !keepTombstones && !s.pinned[string(e.Key)] {
 		s.stats.tombstonesGone++
 		return false
 	}
 	return true
+}
+
+// pin notes the keys of a batch that is left as it is.
+func (s *pass) pin(u *batch.Unfolded) {
+	s.pinned = make(map[string]bool, len(u.Records))
+	for i := range u.Records {
+		s.pinned[string(u.Records[i].Key)] = true
+	}
 }
 
 func (p *Partition) deleteRetentionMs() int64 {

@@ -134,8 +134,10 @@ type pass struct {
 	txns  *cleanedTxns
 	last  map[int64]lastEntry // of the producers that are alive
 	saved int64               // offsets below are described by the saved checkpoint
-	stats cleanStats
-	limit throttle
+	// pinned are the keys of the one batch that reaches over the start of the log.
+	pinned map[string]bool
+	stats  cleanStats
+	limit  throttle
 }
 
 // cleanStats is what a pass has done.

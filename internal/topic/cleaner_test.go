@@ -388,3 +388,31 @@ func canceled(t *testing.T) context.Context {
 	cancel()
 	return ctx
 }
+
+// TestADeletedKeyStaysDeleted: a batch that reaches over the start of the log is not rewritten, so the
+// tombstones of its keys must stay as long as it does.
+func TestADeletedKeyStaysDeleted(t *testing.T) {
+	x := plainCleaning(t, func(c *cluster.TopicConfig) { c.Delete, c.DeleteRetentionMs = true, 0 })
+	x.say(nobody, "a=1", "b=1", "c=1")
+	x.say(nobody, "b")
+	x.say(nobody, "d=1", "d=2")
+	x.say(nobody, "z=1")
+	settled(t, x.Partition)
+	if low, err := x.DeleteRecords(t.Context(), 1); err != nil || low != 1 {
+		t.Fatal(low, err)
+	}
+	for i := range 4 {
+		x.clean(time.Second)
+		x.say(nobody, fmt.Sprint("y=", i))
+	}
+	if got := contents(t, x.Partition); !strings.Contains(got, "3:b ") {
+		t.Fatalf("b is back, its tombstone is gone: %s", got)
+	}
+	if low, err := x.DeleteRecords(t.Context(), 3); err != nil || low != 3 {
+		t.Fatal(low, err)
+	}
+	x.clean(time.Second)
+	if got := contents(t, x.Partition); strings.Contains(got, "3:b ") {
+		t.Fatalf("nothing needs the tombstone any more: %s", got)
+	}
+}

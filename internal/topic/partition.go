@@ -300,9 +300,8 @@ func (p *Partition) DeleteRecords(ctx context.Context, before int64) (lowWaterma
 	if before < 0 || before > p.HighWatermark() {
 		return -1, kerr.OffsetOutOfRange
 	}
-	if err := p.log.TrimBefore(ctx, before); err != nil {
+	if err := p.trim(ctx, before); err != nil {
 		return -1, err
 	}
-	p.txns.trim(p.LogStartOffset())
 	return p.LogStartOffset(), nil
 }

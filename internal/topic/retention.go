@@ -21,6 +21,19 @@ func (p *Partition) Clean(ctx context.Context) error {
 	if before < 0 {
 		return nil
 	}
+	return p.trim(ctx, before)
+}
+
+// trim moves the start of the log. What only the batches that go say of their producers is saved first.
+func (p *Partition) trim(ctx context.Context, before int64) error {
+	p.mu.Lock()
+	saved := p.savedAt
+	p.mu.Unlock()
+	if before > saved {
+		if err := p.Checkpoint(ctx, true); err != nil {
+			return err
+		}
+	}
 	if err := p.log.TrimBefore(ctx, before); err != nil {
 		return err
 	}
