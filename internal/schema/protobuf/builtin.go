@@ -82,9 +82,13 @@ func (s *builtinSet) add(path, text string) error {
 	t := newTable()
 	addImports(t, f, s.trees, map[string]bool{})
 	t.add(path, f)
-	l := &linker{types: t, files: s.files, base: s.files, ext: s.types}
-	_, err = l.link(path, f)
-	return err
+	l := emptyLinker(t)
+	l.base, l.ext = s.files, s.types
+	d, err := l.link(path, path, f)
+	if err != nil {
+		return err
+	}
+	return s.files.RegisterFile(d)
 }
 
 // addImports enters the files that f reaches through imports.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -25,17 +26,13 @@ type codec struct {
 
 // Codec makes the codec of the message that the options' indexes name.
 func (s *Schema) Codec(o record.Options) (record.Codec, error) {
-	name, err := s.MessageName(o.MessageIndexes)
+	names, err := s.messagePath(o.MessageIndexes)
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.linker.FindDescriptorByName(protoreflect.FullName(name))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", record.ErrMessage, name)
-	}
-	m, ok := d.(protoreflect.MessageDescriptor)
-	if !ok {
-		return nil, fmt.Errorf("%w: %s", record.ErrMessage, name)
+	m := s.message(names)
+	if m == nil {
+		return nil, fmt.Errorf("%w: %s", record.ErrMessage, strings.Join(names, "."))
 	}
 	c := &codec{shape: shapes{}.of(m), limits: o.Limits.WithDefaults(), types: &messageTypes{s.linker}}
 	c.view = sync.OnceValues(func() (*view, error) { return newView(c.shape) })
@@ -78,12 +75,8 @@ type messageTypes struct{ l *linker }
 
 // FindMessageByName makes a dynamic type of a linked message.
 func (t *messageTypes) FindMessageByName(name protoreflect.FullName) (protoreflect.MessageType, error) {
-	d, err := t.l.FindDescriptorByName(name)
-	if err != nil {
-		return nil, protoregistry.NotFound
-	}
-	m, ok := d.(protoreflect.MessageDescriptor)
-	if !ok {
+	m := t.l.message(name)
+	if m == nil {
 		return nil, protoregistry.NotFound
 	}
 	return dynamicpb.NewMessageType(m), nil

@@ -168,8 +168,8 @@ func (c *comparer) message(o, u *message) {
 	}
 	if !c.active[o] {
 		c.active[o] = true
+		defer delete(c.active, o)
 		c.fields(o, u)
-		delete(c.active, o)
 	}
 	c.types(o.types, u.types)
 }
@@ -360,14 +360,15 @@ func (c *comparer) labelsAndTypes(f fieldPair, labels, types [2]string) bool {
 // messageTypes compares the names without their packages, and the contents unless both are types of
 // the schemas themselves, which are compared where they are declared.
 func (c *comparer) messageTypes(f fieldPair, to, tu string) bool {
-	o, u := c.scopes[original].lookup(to), c.scopes[update].lookup(tu)
+	o, localO := c.messageType(original, to)
+	u, localU := c.messageType(update, tu)
 	if o == nil || u == nil {
 		if to != tu {
 			c.addField(fieldNamedTypeChanged, f)
 		}
 		return to == tu
 	}
-	if o.local() != u.local() {
+	if localO != localU {
 		c.addField(fieldNamedTypeChanged, f)
 		return false
 	}
@@ -375,13 +376,24 @@ func (c *comparer) messageTypes(f fieldPair, to, tu string) bool {
 		return true
 	}
 	outer, before := c.place, c.broken
-	c.enterFile(o.pkg, u.pkg, u.local())
+	c.enterFile(o.pkg, u.pkg, localU)
 	c.message(o.message, u.message)
 	c.place = outer
 	if c.broken > before {
 		c.addField(fieldNamedTypeChanged, f)
 	}
 	return c.broken == before
+}
+
+// messageType finds a type and its name without the package. The registry looks a full name up as
+// if it were relative, so that a type of the same name nearer by takes its place.
+func (c *comparer) messageType(side int, t string) (*typeInfo, string) {
+	full, ok := c.scopes[side].resolve(t)
+	if !ok {
+		return nil, ""
+	}
+	i := c.scopes[side].lookup(full)
+	return i, strings.TrimPrefix(full, i.pkg+".")
 }
 
 // enums never break anybody in the registry's eyes.

@@ -71,7 +71,7 @@ func (d *decoder) message(v *view, pos, end, depth int) (map[string]*record.Valu
 	st := messageState{listOf: -1}
 	for pos < end {
 		start := pos
-		number, wire, n := protowire.ConsumeTag(d.data[pos:end])
+		number, wire, n := consumeTag(d.data[pos:end])
 		if n < 0 {
 			return nil, broken(v.name, n)
 		}
@@ -284,7 +284,7 @@ func (d *decoder) entry(f *fieldView, pos, end, depth int) (*record.Value, error
 	shapes := f.entry
 	var pieces []piece
 	for pos < end {
-		number, wire, n := protowire.ConsumeTag(d.data[pos:end])
+		number, wire, n := consumeTag(d.data[pos:end])
 		if n < 0 {
 			return nil, broken("map entry", n)
 		}

@@ -67,12 +67,26 @@ func (b *descriptorBuilder) message(m *message) *descriptorpb.DescriptorProto {
 			})
 		}
 	}
+	dropOddEntries(d)
 	d.Extension, d.NestedType = b.extends(m.extends, d.NestedType)
 	d.Options = &descriptorpb.MessageOptions{}
 	if !b.setOptions(d.Options, m.options) {
 		d.Options = nil
 	}
 	return d
+}
+
+// dropOddEntries makes map entries that are not named after their field plain messages: the registry
+// takes such texts, and the wire format is the same.
+func dropOddEntries(d *descriptorpb.DescriptorProto) {
+	for _, n := range d.NestedType {
+		if n.GetOptions().GetMapEntry() && !slices.ContainsFunc(d.Field, func(f *descriptorpb.FieldDescriptorProto) bool {
+			return mapEntryName(f.GetName()) == n.GetName() && f.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REPEATED &&
+				strings.HasSuffix(f.GetTypeName(), "."+n.GetName())
+		}) {
+			n.Options.MapEntry = nil
+		}
+	}
 }
 
 func (b *descriptorBuilder) oneof(d *descriptorpb.DescriptorProto, o *oneof) {

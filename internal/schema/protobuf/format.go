@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -70,7 +71,9 @@ func parse(source schema.Source) (*Schema, error) {
 	if len(s.tree.types) == 0 && s.effective() == s.tree {
 		return nil, fmt.Errorf("%w: the schema has no message and no enum", schema.ErrInvalid)
 	}
-	s.canonical = canonicalText(s.tree)
+	if s.canonical = canonicalText(s.tree); !utf8.ValidString(s.canonical) {
+		return nil, fmt.Errorf("%w: a name or option in the descriptor is not UTF-8", schema.ErrInvalid)
+	}
 	s.normalized, err = guarded(func() string { return normalizedText(s.tree, s.types) })
 	return s, err
 }
@@ -103,8 +106,8 @@ func guarded(f func() string) (text string, err error) {
 	return f(), nil
 }
 
-// link fills the table of names and builds the descriptors. Dependencies come in order; one that
-// does not link is left out, as the registry does with what nobody uses.
+// link fills the table of names with all dependencies, as the registry does, and builds the
+// descriptors of those that are imported.
 func (s *Schema) link(dependencies []schema.Dependency) error {
 	trees := make(map[string]*file, len(s.files))
 	for path, f := range builtins().trees {
@@ -119,13 +122,18 @@ func (s *Schema) link(dependencies []schema.Dependency) error {
 	s.types.add("", s.tree)
 	l := newLinker(s.types)
 	s.linker = l
+	imported := map[string]bool{}
+	addImports(newTable(), s.tree, s.files, imported)
 	for _, d := range dependencies {
-		if _, err := l.link(d.Name, s.files[d.Name]); err != nil {
+		if !imported[d.Name] {
+			continue
+		}
+		if _, err := l.link(d.Name, d.Name, s.files[d.Name]); err != nil {
 			return fmt.Errorf("reference %q: %w", shorten(d.Name), err)
 		}
 	}
 	var err error
-	s.desc, err = l.link(defaultPath, s.tree)
+	s.desc, err = l.link(defaultPath, "", s.tree)
 	return err
 }
 
@@ -180,7 +188,7 @@ func qualifiedName(pkg, name string) string {
 // around a single public import.
 func (s *Schema) effective() *file {
 	f := s.tree
-	if len(f.types)+len(f.imports)+len(f.services)+len(f.extends) > 0 || len(f.public) != 1 {
+	if !s.wraps() {
 		return f
 	}
 	leaf := s.files[f.public[0]]
@@ -191,4 +199,29 @@ func (s *Schema) effective() *file {
 		return f
 	}
 	return leaf
+}
+
+func (s *Schema) wraps() bool {
+	f := s.tree
+	return len(f.types)+len(f.imports)+len(f.services)+len(f.extends) == 0 && len(f.public) == 1
+}
+
+// message is the descriptor of a message by its path below the package.
+func (s *Schema) message(names []string) protoreflect.MessageDescriptor {
+	d := s.desc
+	if s.effective() != s.tree {
+		var err error
+		if d, err = s.linker.FindFileByPath(s.tree.public[0]); err != nil {
+			return nil
+		}
+	}
+	messages := d.Messages()
+	var m protoreflect.MessageDescriptor
+	for _, n := range names {
+		if m = messages.ByName(protoreflect.Name(n)); m == nil {
+			return nil
+		}
+		messages = m.Messages()
+	}
+	return m
 }

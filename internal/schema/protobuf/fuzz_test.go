@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/bufbuild/protocompile"
 	"github.com/bufbuild/protocompile/reporter"
@@ -147,7 +148,10 @@ func FuzzText(f *testing.F) {
 			return
 		}
 		checkText(t, text)
-		// What protoc takes, we take.
+		// What protoc takes, we take, if it is UTF-8.
+		if !utf8.ValidString(text) {
+			return
+		}
 		if d, err := compile(text); err == nil && d.Messages().Len()+d.Enums().Len() > 0 {
 			if _, err := parse(schema.Source{Text: text}); err != nil {
 				t.Fatalf("protoc takes it: %v\n%q", err, text)

@@ -10,21 +10,28 @@ import (
 // MessageName is the full name of the message at an envelope's indexes, counted in the registered
 // text; no indexes mean the first message.
 func (s *Schema) MessageName(indexes []int) (string, error) {
+	names, err := s.messagePath(indexes)
+	if err != nil {
+		return "", err
+	}
+	return qualifiedName(s.effective().pkg, strings.Join(names, ".")), nil
+}
+
+func (s *Schema) messagePath(indexes []int) ([]string, error) {
 	if len(indexes) == 0 {
 		indexes = []int{0}
 	}
-	f := s.effective()
-	types := f.types
+	types := s.effective().types
 	var names []string
 	for _, i := range indexes {
 		m := messageAt(types, i)
 		if m == nil {
-			return "", fmt.Errorf("%w: %v", record.ErrMessage, indexes)
+			return nil, fmt.Errorf("%w: %v", record.ErrMessage, indexes)
 		}
 		names = append(names, m.name)
 		types = m.types
 	}
-	return qualifiedName(f.pkg, strings.Join(names, ".")), nil
+	return names, nil
 }
 
 func messageAt(types []typ, index int) *message {

@@ -15,7 +15,16 @@ type node struct {
 	parent   *node
 	children map[string]*node
 	info     *typeInfo
+	others   []*typeInfo // of files that have the same name
 	ext      *field
+}
+
+// declare adds a type; the last one is what the name means, unless a scope sees only others.
+func (n *node) declare(i *typeInfo) {
+	if n.info != nil {
+		n.others = append(n.others, n.info)
+	}
+	n.info = i
 }
 
 // typeInfo is a type where it is declared.
@@ -30,15 +39,6 @@ type typeInfo struct {
 }
 
 func (i *typeInfo) isMap() bool { return i.mapEntry }
-
-// local is the full name without the package.
-func (i *typeInfo) local() string {
-	full := i.node.fullName()
-	if rest, ok := strings.CutPrefix(full, i.pkg+"."); ok {
-		return rest
-	}
-	return full
-}
 
 func (n *node) fullName() string {
 	var parts []string
@@ -98,7 +98,7 @@ func (a adder) types(n *node, types []typ) {
 	for _, each := range types {
 		c := n.child(each.name())
 		info := &typeInfo{node: c, pkg: a.pkg, file: a.path, message: each.message, enum: each.enum}
-		c.info = info
+		c.declare(info)
 		if m := each.message; m != nil {
 			if m.mapEntry() {
 				a.mapEntry(info, m)
@@ -126,7 +126,7 @@ func (a adder) inner(n *node, m *message) {
 func (a adder) groups(n *node, groups []*group) {
 	for _, g := range groups {
 		c := n.child(g.body.name)
-		c.info = &typeInfo{node: c, pkg: a.pkg, file: a.path, message: g.body}
+		c.declare(&typeInfo{node: c, pkg: a.pkg, file: a.path, message: g.body})
 		a.inner(c, g.body)
 	}
 }
@@ -141,11 +141,12 @@ func (a adder) extends(n *node, extends []*extend) {
 }
 
 // scope resolves names as written at some place of a file: from the innermost declaration
-// outwards, the first full match wins. (protoc stops at the first match of the first part; texts
-// that it accepts resolve the same here.)
+// outwards, the first full match wins. One that is limited to visible files is protoc's: where the
+// first part of a name is found, the others must be too.
 type scope struct {
-	types *table
-	path  []*node // the root first
+	types   *table
+	path    []*node // the root first
+	visible map[string]bool
 }
 
 func newScope(types *table, pkg string) *scope {
@@ -179,27 +180,45 @@ func (s *scope) find(name string, is func(*node) bool) *node {
 		if n := s.path[i].find(name); n != nil && is(n) {
 			return n
 		}
+		if first, _, dotted := strings.Cut(name, "."); s.visible != nil && dotted {
+			// A message, an enum or a package of that name ends the search.
+			if n := s.path[i].children[first]; n != nil && (s.typeOf(n) != nil || n.info == nil && n.ext == nil) {
+				return nil
+			}
+		}
 	}
 	return nil
 }
 
-func isType(n *node) bool { return n.info != nil }
+// typeOf is the type that a node is for this scope, nil for none.
+func (s *scope) typeOf(n *node) *typeInfo {
+	if n.info == nil || s.visible == nil || s.visible[n.info.file] {
+		return n.info
+	}
+	for _, i := range n.others {
+		if s.visible[i.file] {
+			return i
+		}
+	}
+	return nil
+}
 
 // lookup finds a type, nil if there is none.
 func (s *scope) lookup(name string) *typeInfo {
-	if n := s.find(name, isType); n != nil {
-		return n.info
+	n := s.find(name, func(n *node) bool { return s.typeOf(n) != nil })
+	if n == nil {
+		return nil
 	}
-	return nil
+	return s.typeOf(n)
 }
 
 // resolve gives a type's full name.
 func (s *scope) resolve(name string) (string, bool) {
-	n := s.find(name, isType)
-	if n == nil {
+	i := s.lookup(name)
+	if i == nil {
 		return "", false
 	}
-	return n.fullName(), true
+	return i.node.fullName(), true
 }
 
 // extension finds an extension field and its full name.

@@ -53,6 +53,18 @@ func (c *codec) Validate(payload []byte) error {
 	return nil
 }
 
+// consumeTag refuses field numbers that no schema can have, as protobuf's parsers do.
+func consumeTag(b []byte) (protowire.Number, protowire.Type, int) {
+	number, wire, n := protowire.ConsumeTag(b)
+	if n > 0 && number > protowire.MaxValidNumber {
+		return 0, 0, badNumber
+	}
+	return number, wire, n
+}
+
+// badNumber is protowire's code for a field number out of range.
+const badNumber = -2
+
 func broken(where string, n int) error {
 	return fmt.Errorf("%w: %s: %w", record.ErrPayload, where, protowire.ParseError(n))
 }
@@ -65,7 +77,7 @@ func (w *walker) message(b []byte, s *shape, depth int) (complete bool, err erro
 	complete = true
 	var have requiredSet
 	for len(b) > 0 {
-		number, wire, n := protowire.ConsumeTag(b)
+		number, wire, n := consumeTag(b)
 		if n < 0 {
 			return false, broken(s.name, n)
 		}
@@ -194,7 +206,7 @@ func (w *walker) skipGroup(number protowire.Number, b []byte, depth int) (int, e
 	}
 	start := len(b)
 	for {
-		inner, wire, n := protowire.ConsumeTag(b)
+		inner, wire, n := consumeTag(b)
 		if n < 0 {
 			return 0, broken(fmt.Sprintf("group %d", number), n)
 		}

@@ -57,7 +57,7 @@ func (d *decoder) wellKnown(f *fieldView, pos, end, depth int) (*record.Value, e
 // each walks a message of a few scalars; unknown fields are dropped.
 func (d *decoder) each(s *shape, pos, end int, known func(fs *fieldShape, at, end int) (int, error)) error {
 	for pos < end {
-		number, wire, n := protowire.ConsumeTag(d.data[pos:end])
+		number, wire, n := consumeTag(d.data[pos:end])
 		if n < 0 {
 			return broken(s.name, n)
 		}
