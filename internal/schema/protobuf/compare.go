@@ -225,9 +225,12 @@ func (c *comparer) fields(o, u *message) {
 
 // deletedOneofs are those that are gone by name, with no member left anywhere.
 func deletedOneofs(o, u *message, is map[int]member) map[*oneof]bool {
-	deleted := map[*oneof]bool{}
+	deleted, names := map[*oneof]bool{}, map[string]bool{}
+	for _, each := range u.oneofs {
+		names[each.name] = true
+	}
 	for _, each := range o.oneofs {
-		survives := slices.ContainsFunc(u.oneofs, func(x *oneof) bool { return x.name == each.name }) ||
+		survives := names[each.name] ||
 			slices.ContainsFunc(each.fields, func(f *field) bool { return is[f.number].field != nil })
 		deleted[each] = !survives
 	}
@@ -398,23 +401,24 @@ func (c *comparer) messageType(side int, t string) (*typeInfo, string) {
 
 // enums never break anybody in the registry's eyes.
 func (c *comparer) enums(o, u *enum) {
-	is := map[int]*enumValue{}
+	is, names := map[int]*enumValue{}, map[enumValueName]bool{}
 	for _, v := range u.values {
 		is[v.number] = v
+		names[enumValueName{v.name, v.number}] = true
 	}
 	for _, v := range o.values {
 		c.at(func() {
 			switch now := is[v.number]; {
 			case now == nil:
 				c.warn(enumConstRemoved, v.name+" = "+strconv.Itoa(v.number), "")
-			case now.name != v.name && !hasName(u, v):
+			case !names[enumValueName{v.name, v.number}]: // with allow_alias it may be there under two names
 				c.warn(enumConstChanged, v.name+" = "+strconv.Itoa(v.number), now.name+" = "+strconv.Itoa(now.number))
 			}
 		}, strconv.Itoa(v.number))
 	}
 }
 
-// hasName says whether a value's name still stands for its number, with allow_alias.
-func hasName(e *enum, v *enumValue) bool {
-	return slices.ContainsFunc(e.values, func(x *enumValue) bool { return x.name == v.name && x.number == v.number })
+type enumValueName struct {
+	name   string
+	number int
 }

@@ -79,11 +79,15 @@ func (b *descriptorBuilder) message(m *message) *descriptorpb.DescriptorProto {
 // dropOddEntries makes map entries that are not named after their field plain messages: the registry
 // takes such texts, and the wire format is the same.
 func dropOddEntries(d *descriptorpb.DescriptorProto) {
+	named := map[string]bool{}
+	for _, f := range d.Field {
+		if name := mapEntryName(f.GetName()); f.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REPEATED &&
+			strings.HasSuffix(f.GetTypeName(), "."+name) {
+			named[name] = true
+		}
+	}
 	for _, n := range d.NestedType {
-		if n.GetOptions().GetMapEntry() && !slices.ContainsFunc(d.Field, func(f *descriptorpb.FieldDescriptorProto) bool {
-			return mapEntryName(f.GetName()) == n.GetName() && f.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REPEATED &&
-				strings.HasSuffix(f.GetTypeName(), "."+n.GetName())
-		}) {
+		if n.GetOptions().GetMapEntry() && !named[n.GetName()] {
 			n.Options.MapEntry = nil
 		}
 	}
@@ -210,10 +214,13 @@ func (b *descriptorBuilder) setType(fd *descriptorpb.FieldDescriptorProto, t str
 		fd.Type = descriptorpb.FieldDescriptorProto_Type(n).Enum()
 		return
 	}
-	full := b.scope.qualify(t)
-	fd.TypeName = proto.String(full)
+	i := b.scope.lookup(t)
+	if i == nil {
+		b.fail("could not resolve type: %s", shorten(t))
+	}
+	fd.TypeName = proto.String("." + i.node.fullName)
 	fd.Type = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum()
-	if b.scope.lookup(full).enum != nil {
+	if i.enum != nil {
 		fd.Type = descriptorpb.FieldDescriptorProto_TYPE_ENUM.Enum()
 	}
 }

@@ -40,11 +40,12 @@ func fromDescriptor(fd *descriptorpb.FileDescriptorProto) (*file, error) {
 		f.edition = strings.TrimPrefix(fd.GetEdition().String(), "EDITION_")
 	}
 	b := treeBuilder{f: f}
+	public, weak := setOf(fd.PublicDependency), setOf(fd.WeakDependency)
 	for i, dep := range fd.Dependency {
 		switch {
-		case slices.Contains(fd.PublicDependency, int32(i)):
+		case public[int32(i)]:
 			f.public = append(f.public, dep)
-		case slices.Contains(fd.WeakDependency, int32(i)):
+		case weak[int32(i)]:
 			f.weak = append(f.weak, dep)
 		default:
 			f.imports = append(f.imports, dep)
@@ -57,6 +58,14 @@ func fromDescriptor(fd *descriptorpb.FileDescriptorProto) (*file, error) {
 		f.services = append(f.services, b.service(s))
 	}
 	return f, b.err
+}
+
+func setOf(all []int32) map[int32]bool {
+	set := make(map[int32]bool, len(all))
+	for _, i := range all {
+		set[i] = true
+	}
+	return set
 }
 
 type treeBuilder struct {
@@ -181,13 +190,14 @@ func unescape(s string) string {
 
 func (b *treeBuilder) extends(fields []*descriptorpb.FieldDescriptorProto) []*extend {
 	var out []*extend
+	byName := map[string]*extend{}
 	for _, fd := range fields {
-		i := slices.IndexFunc(out, func(e *extend) bool { return e.name == fd.GetExtendee() })
-		if i < 0 {
-			i = len(out)
-			out = append(out, &extend{name: b.name(fd.GetExtendee(), "message")})
+		e := byName[fd.GetExtendee()]
+		if e == nil {
+			e = &extend{name: b.name(fd.GetExtendee(), "message")}
+			out, byName[e.name] = append(out, e), e
 		}
-		out[i].fields = append(out[i].fields, b.field(fd))
+		e.fields = append(e.fields, b.field(fd))
 	}
 	return out
 }

@@ -37,6 +37,7 @@ type parser struct {
 }
 
 func (p *parser) file() {
+	names := map[string]bool{}
 	for first := true; !p.atEnd(); first = false {
 		if p.take(';') {
 			continue
@@ -54,13 +55,13 @@ func (p *parser) file() {
 		case "import":
 			p.importing()
 		case "option":
-			p.f.options = append(p.f.options, p.optionStatement())
+			p.f.options = p.addOption(p.f.options)
 		case "message":
 			m := p.message()
-			p.f.types = p.addType(p.f.types, typ{message: m})
+			p.f.types = p.addType(p.f.types, typ{message: m}, names)
 		case "enum":
 			e := p.enum()
-			p.f.types = p.addType(p.f.types, typ{enum: e})
+			p.f.types = p.addType(p.f.types, typ{enum: e}, names)
 		case "service":
 			p.f.services = append(p.f.services, p.service())
 		case "extend":
@@ -73,12 +74,11 @@ func (p *parser) file() {
 	}
 }
 
-func (p *parser) addType(types []typ, t typ) []typ {
-	for _, other := range types {
-		if other.name() == t.name() {
-			p.fail("%s is already defined", t.name())
-		}
+func (p *parser) addType(types []typ, t typ, names map[string]bool) []typ {
+	if names[t.name()] {
+		p.fail("%s is already defined", t.name())
 	}
+	names[t.name()] = true
 	return append(types, t)
 }
 
@@ -128,26 +128,27 @@ func (p *parser) messageBody(name string) *message {
 	p.enter()
 	defer p.leave()
 	p.require('{')
+	names := map[string]bool{}
 	for !p.take('}') {
 		if !p.take(';') {
-			p.member(m)
+			p.member(m, names)
 		}
 	}
 	return m
 }
 
-func (p *parser) member(m *message) {
+func (p *parser) member(m *message, names map[string]bool) {
 	start := p.pos
 	word := p.word()
 	// A word that opens a statement may also be the type of a field, "message m = 1;" as little
 	// as "map m = 1;" is written by anyone, but "group" and "oneof" types exist.
 	switch word {
 	case "message":
-		m.types = p.addType(m.types, typ{message: p.message()})
+		m.types = p.addType(m.types, typ{message: p.message()}, names)
 	case "enum":
-		m.types = p.addType(m.types, typ{enum: p.enum()})
+		m.types = p.addType(m.types, typ{enum: p.enum()}, names)
 	case "option":
-		m.options = append(m.options, p.optionStatement())
+		m.options = p.addOption(m.options)
 	case "reserved":
 		m.reserved = append(m.reserved, p.ranges())
 	case "extensions":
@@ -250,7 +251,7 @@ func (p *parser) oneof() *oneof {
 		case p.take(';'):
 		case p.peekWord() == "option":
 			p.word()
-			o.options = append(o.options, p.optionStatement())
+			o.options = p.addOption(o.options)
 		default:
 			if f, g := p.field(true); g != nil {
 				o.groups = append(o.groups, g)
@@ -276,7 +277,7 @@ func (p *parser) enum() *enum {
 		switch {
 		case word == "option" && !named:
 			p.word()
-			e.options = append(e.options, p.optionStatement())
+			e.options = p.addOption(e.options)
 		case word == "reserved" && !named:
 			p.word()
 			e.reserved = append(e.reserved, p.ranges())
@@ -358,7 +359,7 @@ func (p *parser) service() *service {
 		}
 		switch word := p.word(); word {
 		case "option":
-			s.options = append(s.options, p.optionStatement())
+			s.options = p.addOption(s.options)
 		case "rpc":
 			s.methods = append(s.methods, p.method())
 		default:
@@ -386,7 +387,7 @@ func (p *parser) method() *method {
 		if word := p.word(); word != "option" {
 			p.fail("unexpected label: %s", word)
 		}
-		m.options = append(m.options, p.optionStatement())
+		m.options = p.addOption(m.options)
 	}
 	return m
 }

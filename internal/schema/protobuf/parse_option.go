@@ -1,10 +1,16 @@
 package protobuf
 
-// optionStatement reads what follows the word "option".
-func (p *parser) optionStatement() *option {
+// maxOptions bounds the options of one declaration: those of one name may have to be merged.
+const maxOptions = 1000
+
+// addOption reads what follows the word "option".
+func (p *parser) addOption(options []*option) []*option {
+	if len(options) >= maxOptions {
+		p.fail("more than %d options", maxOptions)
+	}
 	o := p.option('=')
 	p.require(';')
-	return o
+	return append(options, o)
 }
 
 // bracketOptions reads "[a = 1, b = 2]" if it is there.
@@ -14,7 +20,9 @@ func (p *parser) bracketOptions() []*option {
 	}
 	var options []*option
 	for {
-		options = append(options, p.option('='))
+		if options = append(options, p.option('=')); len(options) > maxOptions {
+			p.fail("more than %d options", maxOptions)
+		}
 		if p.take(']') {
 			return options
 		}

@@ -13,15 +13,16 @@ func (p *printer) extends(extends []*extend) {
 	}
 	if p.normalize() {
 		var merged []*extend
+		byName := map[string]*extend{}
 		for _, e := range extends {
 			name := p.scope.qualify(e.name)
-			i := slices.IndexFunc(merged, func(m *extend) bool { return m.name == name })
-			if i < 0 {
-				merged = append(merged, &extend{name: name})
-				i = len(merged) - 1
+			m := byName[name]
+			if m == nil {
+				m = &extend{name: name}
+				merged, byName[name] = append(merged, m), m
 			}
-			merged[i].fields = append(merged[i].fields, e.fields...)
-			merged[i].groups = append(merged[i].groups, e.groups...)
+			m.fields = append(m.fields, e.fields...)
+			m.groups = append(m.groups, e.groups...)
 		}
 		extends = merged
 	}

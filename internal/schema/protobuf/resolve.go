@@ -12,7 +12,7 @@ type table struct{ root *node }
 
 type node struct {
 	name     string
-	parent   *node
+	fullName string
 	children map[string]*node
 	info     *typeInfo
 	others   []*typeInfo // of files that have the same name
@@ -40,21 +40,6 @@ type typeInfo struct {
 
 func (i *typeInfo) isMap() bool { return i.mapEntry }
 
-func (n *node) fullName() string {
-	var parts []string
-	for ; n.parent != nil; n = n.parent {
-		parts = append(parts, n.name)
-	}
-	var b strings.Builder
-	for i := len(parts) - 1; i >= 0; i-- {
-		b.WriteString(parts[i])
-		if i > 0 {
-			b.WriteByte('.')
-		}
-	}
-	return b.String()
-}
-
 func (n *node) child(name string) *node {
 	if c := n.children[name]; c != nil {
 		return c
@@ -62,7 +47,7 @@ func (n *node) child(name string) *node {
 	if n.children == nil {
 		n.children = map[string]*node{}
 	}
-	c := &node{name: name, parent: n}
+	c := &node{name: name, fullName: qualifiedName(n.fullName, name)}
 	n.children[name] = c
 	return c
 }
@@ -162,7 +147,7 @@ func newScope(types *table, pkg string) *scope {
 func (s *scope) enter(name string) {
 	n := s.path[len(s.path)-1].children[name]
 	if n == nil {
-		n = &node{name: name, parent: s.path[len(s.path)-1]}
+		n = &node{name: name, fullName: qualifiedName(s.path[len(s.path)-1].fullName, name)}
 	}
 	s.path = append(s.path, n)
 }
@@ -218,7 +203,7 @@ func (s *scope) resolve(name string) (string, bool) {
 	if i == nil {
 		return "", false
 	}
-	return i.node.fullName(), true
+	return i.node.fullName, true
 }
 
 // extension finds an extension field and its full name.
@@ -227,7 +212,7 @@ func (s *scope) extension(name string) (string, *field) {
 	if n == nil {
 		return "", nil
 	}
-	return n.fullName(), n.ext
+	return n.fullName, n.ext
 }
 
 // qualify gives a type's full name with a leading dot; a name that is not there ends parsing.

@@ -1,6 +1,7 @@
 package protobuf
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 )
@@ -186,22 +187,23 @@ func (c *comparer) messageWarnings(o, u *message, was, is map[int]member) {
 	for _, m := range is {
 		names[m.name] = m.field
 	}
+	reservedBefore, reservedNow := reservedNumbers(o), reservedNumbers(u)
 	for _, number := range keysOf(was, is) {
 		old, now := was[number].field, is[number].field
 		c.at(func() {
 			switch {
 			case now == nil && names[old.name] != nil && was[names[old.name].number].field == nil:
 				c.warn(fieldNumberChanged, fieldText(old), fieldText(names[old.name]))
-			case now == nil && !reserves(u, number) && groupOf(u, number) == nil:
+			case now == nil && !reservedNow.has(number) && groupOf(u, number) == nil:
 				c.warn(numberNotReserved, fieldText(old), "")
-			case old == nil && reserves(o, number):
+			case old == nil && reservedBefore.has(number):
 				c.warn(reservedReused, "reserved "+strconv.Itoa(number), fieldText(now))
 			}
 		}, strconv.Itoa(number))
 	}
 	for _, g := range o.groups {
 		now := groupOf(u, g.number)
-		if now == nil && reserves(u, g.number) {
+		if now == nil && reservedNow.has(g.number) {
 			continue
 		}
 		if now == nil || (now.label == "repeated") != (g.label == "repeated") {
@@ -210,10 +212,41 @@ func (c *comparer) messageWarnings(o, u *message, was, is map[int]member) {
 	}
 }
 
-func reserves(m *message, number int) bool {
-	return slices.ContainsFunc(m.reserved, func(r *ranges) bool {
-		return slices.ContainsFunc(r.values, func(v rangeValue) bool { return !v.isName && v.from <= number && number <= v.to })
+// numberRanges are sorted and do not touch each other.
+type numberRanges []rangeValue
+
+func reservedNumbers(m *message) numberRanges {
+	var all numberRanges
+	for _, r := range m.reserved {
+		for _, v := range r.values {
+			if !v.isName {
+				all = append(all, v)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b rangeValue) int { return cmp.Compare(a.from, b.from) })
+	out := all[:0]
+	for _, v := range all {
+		if n := len(out); n > 0 && v.from <= out[n-1].to+1 {
+			out[n-1].to = max(out[n-1].to, v.to)
+		} else {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (r numberRanges) has(number int) bool {
+	_, found := slices.BinarySearchFunc(r, number, func(v rangeValue, n int) int {
+		switch {
+		case v.to < n:
+			return -1
+		case v.from > n:
+			return 1
+		}
+		return 0
 	})
+	return found
 }
 
 func groupOf(m *message, number int) *group {
