@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -34,6 +35,7 @@ const (
 	registryWriteTimeout  = 60 * time.Second
 	registryIdleTimeout   = 2 * time.Minute
 	registryHeaderBytes   = 64 << 10
+	registryConnections   = 1000
 )
 
 // schemas is the embedded schema registry (its machine on the topic _schemas and its HTTP interface)
@@ -77,11 +79,11 @@ func (n *Node) openRegistry(ctx context.Context, p parts, metadata *cluster.Cata
 	n.Registry = l.Addr()
 	n.schemas.http = &http.Server{
 		Handler: handler, ReadHeaderTimeout: registryHeaderTimeout, ReadTimeout: registryReadTimeout, WriteTimeout: registryWriteTimeout,
-		IdleTimeout: registryIdleTimeout, MaxHeaderBytes: registryHeaderBytes,
+		IdleTimeout: registryIdleTimeout, MaxHeaderBytes: registryHeaderBytes, ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	n.wg.Go(func() {
-		if err := n.schemas.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := n.schemas.http.Serve(limit(l, registryConnections)); !errors.Is(err, http.ErrServerClosed) {
 			n.errs <- err
 		}
 	})
