@@ -109,7 +109,8 @@ type crowd struct {
 
 func (g *crowd) fail(err error) { g.failed.CompareAndSwap(nil, &err) }
 
-// wait waits until the members together have every partition, all in one generation or epoch.
+// wait waits until the members together have every partition, each its share, all in one generation
+// or epoch.
 func (g *crowd) wait(ctx context.Context, members []*member) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -120,7 +121,7 @@ func (g *crowd) wait(ctx context.Context, members []*member) error {
 		sum, epoch, same := int64(0), members[0].epoch.Load(), true
 		for _, m := range members {
 			sum += m.has.Load()
-			same = same && m.epoch.Load() == epoch
+			same = same && m.epoch.Load() == epoch && m.has.Load() >= int64(g.total)/int64(len(members))
 		}
 		if same && epoch > 0 && sum == int64(g.total) {
 			return nil
@@ -128,9 +129,18 @@ func (g *crowd) wait(ctx context.Context, members []*member) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d partitions have an owner: %w", sum, g.total, ctx.Err())
+			return fmt.Errorf("%d of %d partitions have an owner, epochs %v: %w", sum, g.total, epochs(members), ctx.Err())
 		}
 	}
+}
+
+// epochs counts the members at each epoch.
+func epochs(members []*member) map[int32]int {
+	n := map[int32]int{}
+	for _, m := range members {
+		n[m.epoch.Load()]++
+	}
+	return n
 }
 
 // member is one member on its own connection.
