@@ -91,9 +91,6 @@ func TestConsoleToolPrintsWhatItPrintsForApacheKafka(t *testing.T) {
 	wg.Wait()
 	for _, c := range console {
 		key := key(c.args, c.empty)
-		if sides[0].output[key] == "" {
-			t.Errorf("%s prints nothing", key)
-		}
 		if want, got := sides[0].output[key], sides[1].output[key]; want != got {
 			t.Errorf("%s prints\n%s\nand for Apache Kafka\n%s", key, got, want)
 		}
