@@ -47,7 +47,9 @@ func TestHostileMembersAreRefusedAndHarmNobody(t *testing.T) {
 		"an instance of 32 KiB":  {join(func(r *kmsg.JoinGroupRequest) { r.InstanceID = &long }), kerr.InvalidRequest.Code},
 		"a million topics":       {join(func(r *kmsg.JoinGroupRequest) { r.Protocols[0].Metadata = huge(million) }), kerr.InvalidRequest.Code},
 		"no protocols":           {join(func(r *kmsg.JoinGroupRequest) { r.Protocols = nil }), kerr.InconsistentGroupProtocol.Code},
-		"another protocol type":  {join(func(r *kmsg.JoinGroupRequest) { r.Group, r.ProtocolType = "good", "connect" }), kerr.InconsistentGroupProtocol.Code},
+		"another protocol type": {
+			join(func(r *kmsg.JoinGroupRequest) { r.Group, r.ProtocolType = "good", "connect" }), kerr.InconsistentGroupProtocol.Code,
+		},
 		"a session of no time":   {join(func(r *kmsg.JoinGroupRequest) { r.SessionTimeoutMillis = 0 }), kerr.InvalidSessionTimeout.Code},
 		"a session of weeks":     {join(func(r *kmsg.JoinGroupRequest) { r.SessionTimeoutMillis = 1 << 30 }), kerr.InvalidSessionTimeout.Code},
 		"consumer: a long id":    {beat(func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberID = long }), kerr.InvalidRequest.Code},
@@ -98,7 +100,8 @@ func TestAGroupIsBoundedInBytes(t *testing.T) {
 	for i := range 64 {
 		req := s.join([]string{"g", "-"}, map[string]string{"v": "3"})
 		req.Protocols[0].Metadata = make([]byte, maxMemberBytes-100)
-		e := s.m.JoinGroup(statelog.Input{Now: s.now, Ticket: statelog.Ticket(i + 1), NewID: func() [16]byte { return [16]byte{byte(i)} }}, Client{}, req)
+		in := statelog.Input{Now: s.now, Ticket: statelog.Ticket(i + 1), NewID: func() [16]byte { return [16]byte{byte(i)} }}
+		e := s.m.JoinGroup(in, Client{}, req)
 		for _, r := range e.Replies {
 			if resp, ok := r.Response.(*kmsg.JoinGroupResponse); ok && resp.ErrorCode == kerr.GroupMaxSizeReached.Code {
 				refused++
