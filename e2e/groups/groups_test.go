@@ -233,8 +233,11 @@ func (f *fleet) command(client string) []string {
 	return []string{f.member, client}
 }
 
-func (f *fleet) startOne(g *group) *member {
-	args := append(f.command(g.client), f.broker.Addr, "group-"+g.client, g.topic)
+func (f *fleet) startOne(g *group) *member { return f.startAs(g.client, g) }
+
+// startAs starts a member with a client that need not be the group's.
+func (f *fleet) startAs(client string, g *group) *member {
+	args := append(f.command(client), f.broker.Addr, "group-"+g.client, g.topic)
 	m := &member{cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
 	out, err := m.cmd.StdoutPipe()
 	if err != nil {
@@ -309,6 +312,11 @@ func (f *fleet) stopAll() {
 		all = append(all, g.members...)
 		g.members = nil
 	})
+	f.end(all)
+}
+
+func (f *fleet) end(all []*member) {
+	f.t.Helper()
 	for _, m := range all {
 		_ = m.cmd.Process.Signal(syscall.SIGTERM)
 	}

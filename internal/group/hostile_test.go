@@ -42,11 +42,11 @@ func TestHostileMembersAreRefusedAndHarmNobody(t *testing.T) {
 		step func(statelog.Input) statelog.Effects
 		want int16
 	}{
-		"a member id of 32 KiB":  {join(func(r *kmsg.JoinGroupRequest) { r.MemberID = long }), kerr.UnknownMemberID.Code},
-		"a group id of 32 KiB":   {join(func(r *kmsg.JoinGroupRequest) { r.Group = long }), kerr.InvalidGroupID.Code},
-		"an instance of 32 KiB":  {join(func(r *kmsg.JoinGroupRequest) { r.InstanceID = &long }), kerr.InvalidRequest.Code},
-		"a million topics":       {join(func(r *kmsg.JoinGroupRequest) { r.Protocols[0].Metadata = huge(million) }), kerr.InvalidRequest.Code},
-		"no protocols":           {join(func(r *kmsg.JoinGroupRequest) { r.Protocols = nil }), kerr.InconsistentGroupProtocol.Code},
+		"a member id of 32 KiB": {join(func(r *kmsg.JoinGroupRequest) { r.MemberID = long }), kerr.UnknownMemberID.Code},
+		"a group id of 32 KiB":  {join(func(r *kmsg.JoinGroupRequest) { r.Group = long }), kerr.InvalidGroupID.Code},
+		"an instance of 32 KiB": {join(func(r *kmsg.JoinGroupRequest) { r.InstanceID = &long }), kerr.InvalidRequest.Code},
+		"a million topics":      {join(func(r *kmsg.JoinGroupRequest) { r.Protocols[0].Metadata = huge(million) }), kerr.InvalidRequest.Code},
+		"no protocols":          {join(func(r *kmsg.JoinGroupRequest) { r.Protocols = nil }), kerr.InconsistentGroupProtocol.Code},
 		"another protocol type": {
 			join(func(r *kmsg.JoinGroupRequest) { r.Group, r.ProtocolType = "good", "connect" }), kerr.InconsistentGroupProtocol.Code,
 		},
