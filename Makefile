@@ -1,4 +1,4 @@
-.PHONY: help run test check build docs proto unit e2e bench
+.PHONY: torture help run test check build docs proto unit e2e bench
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -49,5 +49,9 @@ e2e: ## install what real clients need into .cache and run them against the bina
 bench: ## compare with Apache Kafka in turns and print the ratios (BENCH="-scenario produce -rounds 5" chooses)
 	sh e2e/install/kafka.sh
 	cd bench && go run ./cmd/bench $(BENCH)
+
+torture: ## thousands of seeds of the transaction simulation, and a long kill loop
+	go test -count=1 -timeout 60m ./internal/txn -run TestReadersSeeWholeTransactionsOnce -seeds 3000
+	cd e2e && go test -count=1 -timeout 20m ./transactions -run TestKillUnderTransactions -for 5m
 
 test: check build unit e2e ## everything

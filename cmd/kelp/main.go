@@ -51,8 +51,8 @@ and in another terminal:
 		return fmt.Errorf("%w; %s --help lists the flags", err, c.CommandPath())
 	})
 	c.AddCommand(
-		serveCommand(), checkConfigCommand(), topicCommand(), groupCommand(), produceCommand(), consumeCommand(), schemaCommand(),
-		logCommand(), versionCommand(),
+		serveCommand(), checkConfigCommand(), topicCommand(), groupCommand(), txnCommand(), produceCommand(), consumeCommand(),
+		schemaCommand(), logCommand(), versionCommand(),
 	)
 	return c
 }
