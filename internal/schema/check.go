@@ -95,7 +95,9 @@ func Compare(next, older Compared, l Level, o CompareOptions) []Finding {
 	}
 	// The registry reports what old readers miss before what new ones do.
 	if l.forward() {
-		add(OldReadsNew, older.Schema.ReadsFrom(next.Schema, o))
+		reversed := o
+		reversed.OlderReader = true
+		add(OldReadsNew, older.Schema.ReadsFrom(next.Schema, reversed))
 	}
 	if l.backward() {
 		add(NewReadsOld, next.Schema.ReadsFrom(older.Schema, o))

@@ -72,9 +72,12 @@ type Schema interface {
 	ReadsFrom(writer Schema, o CompareOptions) []Difference
 }
 
-// CompareOptions belong to the config of a subject.
+// CompareOptions belong to the config of a subject, except OlderReader.
 type CompareOptions struct {
 	Lenient bool // compatibilityPolicy LENIENT (JSON Schema)
+	// OlderReader says that the reader's schema is the older one. It changes no verdict, only which
+	// warnings make sense: what was removed in one direction was added in the other.
+	OlderReader bool
 }
 
 // Difference is one change between a reader's and a writer's schema.

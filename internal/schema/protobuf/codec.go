@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -30,11 +29,11 @@ func (s *Schema) Codec(o record.Options) (record.Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := s.message(names)
-	if m == nil {
-		return nil, fmt.Errorf("%w: %s", record.ErrMessage, strings.Join(names, "."))
+	m, l, err := s.message(names)
+	if err != nil {
+		return nil, err
 	}
-	c := &codec{shape: shapes{}.of(m), limits: o.Limits.WithDefaults(), types: &messageTypes{s.linker}}
+	c := &codec{shape: shapes{}.of(m), limits: o.Limits.WithDefaults(), types: &messageTypes{l.linker}}
 	c.view = sync.OnceValues(func() (*view, error) { return newView(c.shape) })
 	return c, nil
 }

@@ -36,14 +36,15 @@ const (
 // as its "update". The registry's algorithm is followed step by step, also where it is lenient
 // (enums, options, groups, and labels that are not written are not compared); what breaks although
 // it passes is a warning.
-func (s *Schema) ReadsFrom(writer schema.Schema, _ schema.CompareOptions) []schema.Difference {
+func (s *Schema) ReadsFrom(writer schema.Schema, options schema.CompareOptions) []schema.Difference {
 	w, ok := writer.(*Schema)
 	if !ok {
 		return []schema.Difference{{Type: "SCHEMA_TYPE_CHANGED", Message: "Incompatible because of different schema type"}}
 	}
 	c := &comparer{
 		tables: [2]*table{w.types, s.types}, files: [2]*file{w.tree, s.tree},
-		active: map[*message]bool{}, seen: map[[2]*message]bool{},
+		olderReader: options.OlderReader,
+		active:      map[*message]bool{}, seen: map[[2]*message]bool{},
 	}
 	c.enterFile(w.tree.pkg, s.tree.pkg, "")
 	if w.tree.pkg != s.tree.pkg {
@@ -61,6 +62,8 @@ const (
 )
 
 type comparer struct {
+	olderReader bool // for warnings
+
 	tables [2]*table
 	files  [2]*file
 	place

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"kelp/internal/schema"
+	"kelp/internal/schema/record"
 )
 
 // Format is Protobuf: .proto texts and base64 FileDescriptorProtos.
@@ -32,12 +34,20 @@ func (Format) Parse(source schema.Source) (schema.Schema, error) {
 type Schema struct {
 	tree  *file
 	types *table
-	desc  protoreflect.FileDescriptor
+	files map[string]*file // of the dependencies, by import path
+	order []string         // of the dependencies: each after those that it imports
 
-	linker *linker          // of all files that the schema reaches
-	files  map[string]*file // of the dependencies, by import path
+	// linked builds the descriptors again when something first needs them: they take several times the
+	// memory of the trees, and most schemas are only stored and compared.
+	linked func() (*links, error)
 
 	canonical, normalized string
+}
+
+// links are the descriptors of a schema and of all files that it imports.
+type links struct {
+	*linker
+	desc protoreflect.FileDescriptor
 }
 
 // maxTextBytes bounds a schema with all of its dependencies.
@@ -64,10 +74,13 @@ func parse(source schema.Source) (*Schema, error) {
 			return nil, fmt.Errorf("reference %q: %w", shorten(d.Name), err)
 		}
 		s.files[d.Name] = f
+		s.order = append(s.order, d.Name)
 	}
-	if err := s.link(source.Dependencies); err != nil {
+	s.declare()
+	if _, err := s.link(); err != nil {
 		return nil, err
 	}
+	s.linked = sync.OnceValues(s.link)
 	if len(s.tree.types) == 0 && s.effective() == s.tree {
 		return nil, fmt.Errorf("%w: the schema has no message and no enum", schema.ErrInvalid)
 	}
@@ -106,35 +119,47 @@ func guarded(f func() string) (text string, err error) {
 	return f(), nil
 }
 
-// link fills the table of names with all dependencies, as the registry does, and builds the
-// descriptors of those that are imported.
-func (s *Schema) link(dependencies []schema.Dependency) error {
-	trees := make(map[string]*file, len(s.files))
-	for path, f := range builtins().trees {
-		trees[path] = f
-	}
+// declare fills the table of names, with all dependencies as the registry does.
+func (s *Schema) declare() {
 	seen := map[string]bool{}
-	addImports(s.types, s.tree, trees, seen)
-	for _, d := range dependencies {
-		addImports(s.types, s.files[d.Name], trees, seen)
-		s.types.add(d.Name, s.files[d.Name])
+	addImports(s.types, s.tree, builtins().trees, seen)
+	for _, name := range s.order {
+		addImports(s.types, s.files[name], builtins().trees, seen)
+		s.types.add(name, s.files[name])
 	}
 	s.types.add("", s.tree)
+}
+
+// link builds the descriptors of the schema and of the dependencies that it imports.
+func (s *Schema) link() (*links, error) {
 	l := newLinker(s.types)
-	s.linker = l
 	imported := map[string]bool{}
-	addImports(newTable(), s.tree, s.files, imported)
-	for _, d := range dependencies {
-		if !imported[d.Name] {
+	s.reach(s.tree, imported)
+	for _, name := range s.order {
+		if !imported[name] {
 			continue
 		}
-		if _, err := l.link(d.Name, d.Name, s.files[d.Name]); err != nil {
-			return fmt.Errorf("reference %q: %w", shorten(d.Name), err)
+		if _, err := l.link(name, name, s.files[name]); err != nil {
+			return nil, fmt.Errorf("reference %q: %w", shorten(name), err)
 		}
 	}
-	var err error
-	s.desc, err = l.link(defaultPath, "", s.tree)
-	return err
+	desc, err := l.link(defaultPath, "", s.tree)
+	if err != nil {
+		return nil, err
+	}
+	return &links{l, desc}, nil
+}
+
+// reach finds the dependencies that a file imports, directly or not.
+func (s *Schema) reach(f *file, seen map[string]bool) {
+	for _, list := range [][]string{f.imports, f.public, f.weak} {
+		for _, path := range list {
+			if next := s.files[path]; next != nil && !seen[path] {
+				seen[path] = true
+				s.reach(next, seen)
+			}
+		}
+	}
 }
 
 // Type is PROTOBUF.
@@ -150,7 +175,11 @@ func (s *Schema) Normalized() string { return s.normalized }
 func (s *Schema) View(name string) (string, error) {
 	switch strings.ToLower(name) {
 	case "serialized":
-		raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(protodesc.ToFileDescriptorProto(s.desc))
+		l, err := s.linked()
+		if err != nil {
+			return "", err
+		}
+		raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(protodesc.ToFileDescriptorProto(l.desc))
 		if err != nil {
 			return "", err
 		}
@@ -207,21 +236,24 @@ func (s *Schema) wraps() bool {
 }
 
 // message is the descriptor of a message by its path below the package.
-func (s *Schema) message(names []string) protoreflect.MessageDescriptor {
-	d := s.desc
+func (s *Schema) message(names []string) (protoreflect.MessageDescriptor, *links, error) {
+	l, err := s.linked()
+	if err != nil {
+		return nil, nil, err
+	}
+	d := l.desc
 	if s.effective() != s.tree {
-		var err error
-		if d, err = s.linker.FindFileByPath(s.tree.public[0]); err != nil {
-			return nil
+		if d, err = l.FindFileByPath(s.tree.public[0]); err != nil {
+			return nil, nil, err
 		}
 	}
 	messages := d.Messages()
 	var m protoreflect.MessageDescriptor
 	for _, n := range names {
 		if m = messages.ByName(protoreflect.Name(n)); m == nil {
-			return nil
+			return nil, nil, fmt.Errorf("%w: %s", record.ErrMessage, strings.Join(names, "."))
 		}
 		messages = m.Messages()
 	}
-	return m
+	return m, l, nil
 }

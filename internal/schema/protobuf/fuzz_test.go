@@ -163,7 +163,8 @@ func FuzzText(f *testing.F) {
 func FuzzDescriptor(f *testing.F) {
 	for text := range allTexts(f) {
 		if s, err := parse(schema.Source{Text: text}); err == nil {
-			raw, _ := proto.Marshal(protodesc.ToFileDescriptorProto(s.desc))
+			l, _ := s.linked()
+			raw, _ := proto.Marshal(protodesc.ToFileDescriptorProto(l.desc))
 			f.Add(raw)
 		}
 	}

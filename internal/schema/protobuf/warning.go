@@ -194,9 +194,9 @@ func (c *comparer) messageWarnings(o, u *message, was, is map[int]member) {
 			switch {
 			case now == nil && names[old.name] != nil && was[names[old.name].number].field == nil:
 				c.warn(fieldNumberChanged, fieldText(old), fieldText(names[old.name]))
-			case now == nil && !reservedNow.has(number) && groupOf(u, number) == nil:
+			case now == nil && !c.olderReader && !reservedNow.has(number) && groupOf(u, number) == nil:
 				c.warn(numberNotReserved, fieldText(old), "")
-			case old == nil && reservedBefore.has(number):
+			case old == nil && !c.olderReader && reservedBefore.has(number):
 				c.warn(reservedReused, "reserved "+strconv.Itoa(number), fieldText(now))
 			}
 		}, strconv.Itoa(number))
