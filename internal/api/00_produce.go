@@ -19,6 +19,7 @@ type records struct {
 	partitions    *topic.Set
 	sessions      *fetchSessions
 	meters        *meters
+	memory        fetchMemory
 	logDir        func() LogDir
 	maxFetchBytes int
 	draining      context.Context // ends when fetches that wait are answered with what there is

@@ -50,6 +50,9 @@ type fetched struct {
 	parts  []readPart
 	bytes  int
 	failed bool
+
+	memory *fetchMemory
+	held   int // bytes of it
 }
 
 type readPart struct {
@@ -75,11 +78,12 @@ func (f *fetched) release() {
 			p.span.Release()
 		}
 	}
+	f.free()
 }
 
 // answer builds the response; within a session it holds only what changed since the last one.
 func (f *fetched) answer(h *records, req *kmsg.FetchRequest, s *fetchSession) *Fetched {
-	out := &Fetched{FetchResponse: req.ResponseKind().(*kmsg.FetchResponse)}
+	out := &Fetched{FetchResponse: req.ResponseKind().(*kmsg.FetchResponse), Written: f.free}
 	if s != nil {
 		out.SessionID = s.id
 	}
@@ -108,6 +112,8 @@ func (h *records) readAll(ctx context.Context, req *kmsg.FetchRequest, wants []*
 	if req.Version >= 3 {
 		budget = min(budget, int(req.MaxBytes))
 	}
+	budget = h.memory.take(max(0, budget))
+	defer f.settle(&h.memory, budget)
 	for _, w := range wants {
 		p := readPart{want: w}
 		p.answer, p.span = h.readOne(ctx, req, w, budget-f.bytes, f.bytes == 0)

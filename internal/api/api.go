@@ -112,8 +112,9 @@ func (r Reply) Wait(ctx context.Context) (kmsg.Response, error) {
 // Fetched is a Fetch response whose record bytes are stored spans. Spans runs parallel to the
 // partitions in response order (topic by topic); where an entry is not nil its bytes go in place
 // of that partition's RecordBatches, which must then be empty. Whoever writes the response
-// releases every span, also when writing fails.
+// releases every span and then calls Written, also when writing fails.
 type Fetched struct {
 	*kmsg.FetchResponse
-	Spans []storage.Span
+	Spans   []storage.Span
+	Written func()
 }

@@ -30,6 +30,8 @@ type Options struct {
 	Now      func() time.Time
 	// MaxFetchBytes bounds what one Fetch response may hold, whatever the client asks for.
 	MaxFetchBytes int
+	// FetchMemoryBytes bounds what all Fetch responses on their way keep in memory.
+	FetchMemoryBytes int64
 	// MaxFetchSessions bounds the fetch sessions that are remembered.
 	MaxFetchSessions int
 	Transactions     TransactionCoordinator
@@ -55,7 +57,8 @@ type Setting struct {
 func New(o Options) []Entry {
 	r := &records{
 		catalog: o.Catalog, partitions: o.Partitions, sessions: newFetchSessions(o.Now, o.MaxFetchSessions), logDir: o.LogDir,
-		meters: newMeters(o.Metrics), maxFetchBytes: o.MaxFetchBytes, draining: o.Draining, verifier: o.Verifier,
+		meters: newMeters(o.Metrics), memory: fetchMemory{limit: o.FetchMemoryBytes},
+		maxFetchBytes: o.MaxFetchBytes, draining: o.Draining, verifier: o.Verifier,
 	}
 	t := &topics{
 		catalog: o.Catalog, dropped: r.dropped(o.Dropped), advertise: o.Advertise, nodeID: o.NodeID,

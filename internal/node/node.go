@@ -110,6 +110,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: n.dropped(keep), Advertise: p.advertise, NodeID: o.NodeID,
 		DefaultPartitions: o.Defaults.Partitions, AutoCreate: o.AutoCreateTopics, Settings: settings(o),
 		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: o.Limits.FetchBytes,
+		FetchMemoryBytes: int64(o.Memory) / 8,
 		MaxFetchSessions: o.Limits.FetchSessions, Draining: n.life, Metrics: p.metrics,
 		Transactions: n.txns, Verifier: api.NewVerifier(n.txns), FeaturesChanged: n.txns.featuresChanged(metadata),
 	})

@@ -158,6 +158,7 @@ func (c *connection) writeFetched(o *out, id int32, f *api.Fetched) {
 		for _, s := range spans {
 			s.Release()
 		}
+		f.Written()
 	}()
 	if len(spans) == 0 {
 		o.b = wire.AppendResponse(o.b, id, f.FetchResponse)
