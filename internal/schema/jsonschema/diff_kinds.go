@@ -242,13 +242,14 @@ func subset(some, all []string) bool {
 	return true
 }
 
+// keysOf lists the names of both sides in the registry's order. With recursion the order shows: what
+// is compared first is found at its own path, what comes back to it is not listed again.
 func keysOf[V any](a, b map[string]V) []string {
-	keys := slices.Collect(maps.Keys(a))
-	for k := range b {
+	keys := javaOrder(slices.Sorted(maps.Keys(a)), 0)
+	for _, k := range javaOrder(slices.Sorted(maps.Keys(b)), 0) {
 		if _, both := a[k]; !both {
 			keys = append(keys, k)
 		}
 	}
-	slices.Sort(keys)
-	return keys
+	return javaOrder(keys, len(a))
 }

@@ -418,14 +418,24 @@ func checkType(v *jsontree.Node) error {
 // hashOrder lists the members in the order of a Java hash table: the order in which the registry
 // joins keywords, which decides how some combinations come out.
 func hashOrder(n *jsontree.Node) []string {
+	names := make([]string, len(n.Members))
+	for i, m := range n.Members {
+		names[i] = m.Name
+	}
+	return javaOrder(names, 0)
+}
+
+// javaOrder puts names in the order of a Java HashMap that was made for a number of entries: by
+// bucket, and within one in the order given.
+func javaOrder(names []string, madeFor int) []string {
 	size := 16
-	for len(n.Members)*4 > size*3 {
+	for size < madeFor*4/3+1 || len(names)*4 > size*3 {
 		size *= 2
 	}
 	buckets := make([][]string, size)
-	for _, m := range n.Members {
+	for _, name := range names {
 		var h int32
-		for _, r := range m.Name {
+		for _, r := range name {
 			if r > 0xFFFF {
 				r -= 0x10000
 				h = h*31 + 0xD800 + r>>10
@@ -434,9 +444,9 @@ func hashOrder(n *jsontree.Node) []string {
 			h = h*31 + r
 		}
 		at := (uint32(h) ^ uint32(h)>>16) & uint32(size-1)
-		buckets[at] = append(buckets[at], m.Name)
+		buckets[at] = append(buckets[at], name)
 	}
-	out := make([]string, 0, len(n.Members))
+	out := make([]string, 0, len(names))
 	for _, b := range buckets {
 		out = append(out, b...)
 	}

@@ -162,7 +162,7 @@ func (t *translator) keywords(c *composite) *rule {
 	result = t.join(c, "", result, properties)
 	result.orderProperties(c.node.Get("properties"))
 	var patterns *rule
-	for _, p := range c.named["patternProperties"] {
+	for _, p := range c.inTextOrder("patternProperties") {
 		re, _ := compilePattern(p.name) // checked when it was loaded
 		r := &rule{kind: objectKind, obj: &objectRule{patterns: []patternRule{{p.name, re, t.composite(p.under).copy()}}}}
 		patterns = t.join(c, "", patterns, r)
@@ -185,6 +185,20 @@ func (t *translator) keywords(c *composite) *rule {
 	t.made[c] = result
 	t.describe(c, result)
 	return result
+}
+
+// inTextOrder: where several patterns match a name, the first of the text decides (the registry takes
+// any of them).
+func (c *composite) inTextOrder(keyword string) []namedComposite {
+	text := c.node.Get(keyword)
+	if text == nil {
+		return nil
+	}
+	at := make(map[string]int, len(text.Members))
+	for i, m := range text.Members {
+		at[m.Name] = i
+	}
+	return slices.SortedFunc(slices.Values(c.named[keyword]), func(a, b namedComposite) int { return at[a.name] - at[b.name] })
 }
 
 // unwrap takes a generated "all of" of one rule, or of none, for what it is.
