@@ -8,12 +8,14 @@ import (
 	"math"
 	"math/big"
 	"reflect"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"kelp/internal/schema"
 	"kelp/internal/schema/envelope"
 	"kelp/internal/schema/record"
 )
@@ -311,4 +313,36 @@ func kindFits(v *record.Value, t *record.Type) error {
 		return fmt.Errorf("%v is no %v", v, t.GetScalarType())
 	}
 	return nil
+}
+
+// A schema and its codecs are used by everybody at once; descriptors and views are made on first use.
+func TestConcurrentUse(t *testing.T) {
+	s := mustParse(t, orderText)
+	_, payload := orderPayload(t)
+	first := codecOf(t, s)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			own, err := s.Codec(record.Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, c := range []record.Codec{first, own} {
+				if _, exact, err := record.Exact(c, payload); err != nil || !exact {
+					t.Errorf("exact=%v, %v", exact, err)
+				}
+				if _, err := c.AppendJSON(nil, payload); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := s.View("serialized"); err != nil {
+				t.Error(err)
+			}
+			if d := s.ReadsFrom(s, schema.CompareOptions{}); len(d) > 0 {
+				t.Error(d)
+			}
+		})
+	}
+	all.Wait()
 }

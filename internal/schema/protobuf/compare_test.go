@@ -61,6 +61,25 @@ func TestCompatibilityIsTheRegistrys(t *testing.T) {
 	}
 }
 
+// In compat_grid.json every schema of a row is compared with every other, by one theme a row: maps and
+// their entries, well-known types, groups, extensions, labels, enums, oneofs, packages, nesting, options.
+func TestGridIsTheRegistrys(t *testing.T) {
+	type row struct {
+		Schemas []string
+		Changes [][][]string // of the second reading the first
+	}
+	for _, r := range readVectors[row](t, "compat_grid.json") {
+		for i, writer := range r.Schemas {
+			for j, reader := range r.Schemas {
+				changes, _ := breaking(mustParse(t, reader), mustParse(t, writer))
+				if !slices.Equal(changes, r.Changes[i][j]) {
+					t.Errorf("%v, want %v for\n%s\n--\n%s", changes, r.Changes[i][j], writer, reader)
+				}
+			}
+		}
+	}
+}
+
 type historyCase struct {
 	Name    string
 	History []string
