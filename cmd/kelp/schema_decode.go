@@ -146,8 +146,11 @@ func (d *decoder) one(c *cobra.Command, f decodeFlags) error {
 		return trouble(err)
 	}
 	v, err := d.decode(c.Context(), body, nil)
-	if err != nil {
+	if errors.Is(err, client.ErrUnavailable) {
 		return err
+	}
+	if err != nil {
+		return &exitError{exitNo, err}
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", v.Value)
 	return err

@@ -295,5 +295,10 @@ func TestSchemaCommands(t *testing.T) {
 	f(0, "deleted r-value version 1", "delete", "r-value", "1")
 	f(1, "was soft deleted", "delete", "r-value", "1")
 	f(0, "deleted r-value version 1", "delete", "r-value", "1", "--permanent")
+	f(0, `{"a":1}`, "decode", "--hex", "02", "--schema", first, "--bare")
+	f(0, `{"a":1,"b":0}`, "decode", "--hex", "00 00000002 02 00")
+	f(1, "no schema envelope", "decode", "--hex", "0001")
+	f(1, "Schema 77 not found", "decode", "--hex", "000000004d02")
+	f(2, "--bare needs --schema", "decode", "--hex", "02", "--bare")
 	f(2, "no schema registry answers", "list", "--registry", "http://127.0.0.1:1")
 }
