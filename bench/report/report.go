@@ -26,12 +26,12 @@ type Goal struct {
 
 // Report is a whole result.
 type Report struct {
-	Title, Machine, Revision, Date string
-	Scenarios                      []turns.Scenario `json:"-"`
-	Servers                        map[string]string
-	Pairs                          []Pair
-	Goals                          []Goal `json:"-"`
-	Samples                        []turns.Sample
+	Title, Note, Machine, Revision, Date string
+	Scenarios                            []turns.Scenario `json:"-"`
+	Servers                              map[string]string
+	Pairs                                []Pair
+	Goals                                []Goal `json:"-"`
+	Samples                              []turns.Sample
 }
 
 // stats are minimum, median and maximum.
@@ -108,6 +108,9 @@ func (r *Report) servers() []string {
 func (r *Report) Markdown(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n%s; Kelp at %s.\n\nMachine: %s.\n\n", r.Title, r.Date, r.Revision, r.Machine)
+	if r.Note != "" {
+		fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(r.Note))
+	}
 	b.WriteString("Cells are the median over the rounds with minimum and maximum. Ratios are ours over theirs within a round.\n\n")
 	names := r.servers()
 	for _, n := range names {

@@ -92,7 +92,7 @@ type Plan struct {
 	Log       io.Writer
 }
 
-// Run plays all turns.
+// Run plays all turns, or those that begin before ctx ends.
 func (p Plan) Run(ctx context.Context) ([]Sample, error) {
 	var all []Sample
 	for round := range p.Rounds {
@@ -102,7 +102,10 @@ func (p Plan) Run(ctx context.Context) ([]Sample, error) {
 					fmt.Fprintf(p.Log, "round %d  %-16s %-11s skipped: %s\n", round+1, sc.Name, s.Name, why)
 					continue
 				}
-				samples, err := p.turn(ctx, sc, s)
+				if ctx.Err() != nil {
+					return all, nil
+				}
+				samples, err := p.turn(context.WithoutCancel(ctx), sc, s)
 				for i := range samples {
 					samples[i].Round = round + 1
 				}

@@ -47,7 +47,14 @@ func run(ctx context.Context) error {
 	dir := flag.String("dir", "", "folder on the disk to measure; empty: a temporary one")
 	out := flag.String("out", "", "NAME: write results/NAME.md and .json; empty: only print")
 	flags := flag.String("kelp-flags", "", "further flags of kelp serve, separated by spaces")
+	most := flag.Duration("for", 0, "begin no further turn after this long; 0: play all. An interrupt does the same")
+	note := flag.String("note", "", "sentence for the report: what else the machine did, what was to be seen")
 	flag.Parse()
+	if *most > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, *most)
+		defer cancel()
+	}
 
 	bytes := int64(*gigabytes * 1e9)
 	size := load.Size{
@@ -82,10 +89,13 @@ func run(ctx context.Context) error {
 		Dir: filepath.Join(*dir, "turns"), Rounds: *rounds, Servers: servs, Scenarios: chosen, Log: os.Stderr,
 	}.Run(ctx)
 	if err != nil {
-		return err // a table with holes says nothing
+		return err
+	}
+	if ctx.Err() != nil {
+		*note += " The run was cut short: later rounds are missing or not whole."
 	}
 	r := &report.Report{
-		Title: "Kelp and Apache Kafka in turns", Machine: proc.Machine(*dir), Revision: revision,
+		Title: "Kelp and Apache Kafka in turns", Note: *note, Machine: proc.Machine(*dir), Revision: revision,
 		Date: time.Now().UTC().Format(time.DateOnly), Scenarios: chosen, Servers: map[string]string{}, Pairs: pairs, Goals: goals, Samples: samples,
 	}
 	for _, s := range servs {
