@@ -67,7 +67,7 @@ func (b *descriptorBuilder) message(m *message) *descriptorpb.DescriptorProto {
 			})
 		}
 	}
-	dropOddEntries(d)
+	b.dropOddEntries(d)
 	d.Extension, d.NestedType = b.extends(m.extends, d.NestedType)
 	d.Options = &descriptorpb.MessageOptions{}
 	if !b.setOptions(d.Options, m.options) {
@@ -78,7 +78,7 @@ func (b *descriptorBuilder) message(m *message) *descriptorpb.DescriptorProto {
 
 // dropOddEntries makes map entries that are not named after their field plain messages: the registry
 // takes such texts, and the wire format is the same.
-func dropOddEntries(d *descriptorpb.DescriptorProto) {
+func (b *descriptorBuilder) dropOddEntries(d *descriptorpb.DescriptorProto) {
 	named := map[string]bool{}
 	for _, f := range d.Field {
 		if name := mapEntryName(f.GetName()); f.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REPEATED &&
@@ -87,10 +87,25 @@ func dropOddEntries(d *descriptorpb.DescriptorProto) {
 		}
 	}
 	for _, n := range d.NestedType {
-		if n.GetOptions().GetMapEntry() && !named[n.GetName()] {
-			n.Options.MapEntry = nil
+		if !n.GetOptions().GetMapEntry() || named[n.GetName()] {
+			continue
 		}
+		for _, f := range n.Field {
+			if f.GetName() == "key" && !mapKeys[f.GetType()] {
+				b.fail("%s is no type of map keys", f.GetType())
+			}
+		}
+		n.Options.MapEntry = nil
 	}
+}
+
+var mapKeys = map[descriptorpb.FieldDescriptorProto_Type]bool{
+	descriptorpb.FieldDescriptorProto_TYPE_INT32: true, descriptorpb.FieldDescriptorProto_TYPE_INT64: true,
+	descriptorpb.FieldDescriptorProto_TYPE_UINT32: true, descriptorpb.FieldDescriptorProto_TYPE_UINT64: true,
+	descriptorpb.FieldDescriptorProto_TYPE_SINT32: true, descriptorpb.FieldDescriptorProto_TYPE_SINT64: true,
+	descriptorpb.FieldDescriptorProto_TYPE_FIXED32: true, descriptorpb.FieldDescriptorProto_TYPE_FIXED64: true,
+	descriptorpb.FieldDescriptorProto_TYPE_SFIXED32: true, descriptorpb.FieldDescriptorProto_TYPE_SFIXED64: true,
+	descriptorpb.FieldDescriptorProto_TYPE_BOOL: true, descriptorpb.FieldDescriptorProto_TYPE_STRING: true,
 }
 
 func (b *descriptorBuilder) oneof(d *descriptorpb.DescriptorProto, o *oneof) {

@@ -15,6 +15,7 @@ type shape struct {
 	fields   []fieldShape // by number
 	dense    []int16      // number -> index in fields + 1, for small numbers
 	required []int        // indexes in fields
+	entry    bool         // of a map
 	desc     protoreflect.MessageDescriptor
 }
 
@@ -65,7 +66,7 @@ func (all shapes) of(d protoreflect.MessageDescriptor) *shape {
 	if s := all[d.FullName()]; s != nil {
 		return s
 	}
-	s := &shape{name: string(d.FullName()), desc: d}
+	s := &shape{name: string(d.FullName()), desc: d, entry: d.IsMapEntry()}
 	all[d.FullName()] = s
 	for i := range d.Fields().Len() {
 		s.fields = append(s.fields, all.field(d.Fields().Get(i)))

@@ -76,6 +76,7 @@ func (w *walker) message(b []byte, s *shape, depth int) (complete bool, err erro
 	}
 	complete = true
 	var have requiredSet
+	hasValue := false // of a map's entry
 	for len(b) > 0 {
 		number, wire, n := consumeTag(b)
 		if n < 0 {
@@ -98,13 +99,21 @@ func (w *walker) message(b []byte, s *shape, depth int) (complete bool, err erro
 			return false, err
 		}
 		complete = complete && whole
+		hasValue = hasValue || number == entryValue
 		b = b[n:]
 		if f.required {
 			have.add(s, f)
 		}
 	}
+	if s.entry && !hasValue && s.fields[1].message != nil {
+		// The value is an empty message.
+		complete = complete && len(s.fields[1].message.required) == 0
+	}
 	return complete && have.covers(s), nil
 }
+
+// entryValue is the number of the value in a map's entry.
+const entryValue = 2
 
 // requiredSet notes which of a message's required fields were there.
 type requiredSet struct{ first uint64 }
