@@ -1,3 +1,5 @@
+SEEDS ?= 1-5000
+
 .PHONY: torture help run test check build docs proto unit e2e bench
 
 help: ## list the targets
@@ -50,7 +52,11 @@ bench: ## compare with Apache Kafka in turns and print the ratios (BENCH="-scena
 	sh e2e/install/kafka.sh
 	cd bench && go run ./cmd/bench $(BENCH)
 
-torture: ## thousands of seeds of the transaction simulation, and a long kill loop
+torture: ## the long forms: SEEDS=1-5000 of power losses, fuzzing, thousands of seeds of transactions, kill loops
+	go test -count=1 -timeout 2h -run TestTorture ./internal/storage/embedded -seeds $(SEEDS)
+	@for f in FuzzChunk FuzzParse FuzzRecover; do \
+		go test -run xxx -fuzz "^$$f$$" -fuzztime 2m -fuzzminimizetime 1x ./internal/storage/embedded || exit 1; done
+	cd e2e && go test -count=1 -timeout 30m ./crash -run Kill -for 5m
 	go test -count=1 -timeout 60m ./internal/txn -run TestReadersSeeWholeTransactionsOnce -seeds 3000
 	cd e2e && go test -count=1 -timeout 20m ./transactions -run TestKillUnderTransactions -for 5m
 

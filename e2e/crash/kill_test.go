@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("for", 20*time.Second, "how long to kill the server again and again")
+	duration = flag.Duration("for", 8*time.Second, "how long to kill the server again and again, with each durability")
 	seed     = flag.Uint64("seed", 0, "repeats the choice of moments of an earlier run; 0 draws one")
 )
 
@@ -85,13 +85,28 @@ func (w *writer) more(ctx context.Context, n int64) ([partitions]int64, error) {
 	}
 }
 
+// TestKillLosesNothingAcknowledged: a kill ends the process, not the system, so both durabilities keep the promise.
 func TestKillLosesNothingAcknowledged(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
+	for _, durability := range []string{"fsync", "os"} {
+		t.Run(durability, func(t *testing.T) { kill(t, durability) })
+	}
+}
+
+func kill(t *testing.T, durability string) {
 	t.Logf("repeat with: go test ./crash -run %s -seed %d -for %s", t.Name(), *seed, *duration)
 	random := rand.New(rand.NewPCG(*seed, 0))
-	b := harness.Start(t)
+	b, err := harness.OpenWith(harness.Target(), t.TempDir(), harness.Options{KelpFlags: []string{"--durability", durability}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("stop %s: %v", b.Kind, err)
+		}
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), *duration+2*time.Minute)
 	defer cancel()
 	if err := (franz.Client{Addr: b.Addr}).CreateTopic(ctx, "crash", partitions); err != nil {
