@@ -43,7 +43,8 @@ type Guarantees struct {
 
 // Store holds partitions. All methods may be called concurrently.
 type Store interface {
-	// Create makes the partition durable and empty. Creating one that exists changes nothing.
+	// Create makes an empty partition. Creating one that exists changes nothing. It need not wait for
+	// the disk: what makes the partition durable is the first durable append to it, or Close.
 	Create(ctx context.Context, p Partition) error
 	// Open gives the log to its new owner and ends every owner with a smaller epoch.
 	// It returns ErrNotFound for a partition that was not created and ErrFenced for an epoch

@@ -101,7 +101,9 @@ func BenchmarkDurableWrite(b *testing.B) {
 			zeros bool
 			alloc bool
 		}{
-			{name: "grow"}, {name: "fallocate", alloc: true}, {name: "written", zeros: true},
+			{name: "grow"},
+			{name: "fallocate", alloc: true},
+			{name: "written", zeros: true},
 			{name: "written-dsync", zeros: true, flags: unix.O_DSYNC},
 			{name: "written-direct", zeros: true, flags: unix.O_DIRECT | unix.O_DSYNC},
 		} {

@@ -26,7 +26,7 @@ func conform(t *testing.T, o Options) {
 		}
 		return s
 	}
-	storagetest.Run(t, storagetest.Backend{
+	b := storagetest.Backend{
 		New: func(t *testing.T) storage.Store { return start(t, t.TempDir()) },
 		Restart: func(t *testing.T, old storage.Store) storage.Store {
 			if err := old.Close(); err != nil {
@@ -34,5 +34,7 @@ func conform(t *testing.T, o Options) {
 			}
 			return start(t, old.(*Store).dir)
 		},
-	})
+	}
+	storagetest.Run(t, b)
+	storagetest.RunCompactor(t, b)
 }

@@ -69,7 +69,7 @@ func (l *log) Append(b storage.Batch) storage.Pending {
 		close(o.done)
 		return o
 	}
-	o.item.crc = checksum(b.Bytes)
+	o.item.crc, o.item.size = checksum(b.Bytes), uint32(len(b.Bytes))
 	l.next = o.item.end()
 	return l.s.submit(o)
 }

@@ -26,7 +26,7 @@ import (
 // the power goes, and what a disk may then hold is opened and compared with what was acknowledged.
 
 // tortureSeeds is how many seeds a plain test run takes; -seeds FROM-TO sets a range.
-const tortureSeeds = 60
+const tortureSeeds = 30
 
 var seedRange = flag.String("seeds", "", "FROM-TO: the seeds of the torture")
 

@@ -47,19 +47,36 @@ func Run(t *testing.T, b Backend) {
 		"an ended context does not undo an append": contexts,
 		"everything survives a restart":            restarts,
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := &fixture{T: t, backend: b, store: b.New(t)}
-			defer func() {
-				if err := f.store.Close(); err != nil {
-					t.Errorf("close: %v", err)
-				}
-			}()
-			f.must(f.store.Create(t.Context(), part))
-			f.must(f.store.Create(t.Context(), part)) // again is fine
-			f.log = f.open(storage.OpenOptions{})
-			test(t, f)
-		})
+		b.run(t, name, test)
 	}
+}
+
+// RunCompactor runs the cases of segments and of storage.Compactor, for backends that replace batches.
+func RunCompactor(t *testing.T, b Backend) {
+	for name, test := range map[string]func(*testing.T, *fixture){
+		"segments begin where the settings say": segments,
+		"a run is replaced by another":          replaces,
+		"replaced batches stay replaced":        replacedForGood,
+		"readers see the old run or the new":    replacedUnderReaders,
+	} {
+		b.run(t, name, test)
+	}
+}
+
+// run runs one case on a fresh store.
+func (b Backend) run(t *testing.T, name string, test func(*testing.T, *fixture)) {
+	t.Run(name, func(t *testing.T) {
+		f := &fixture{T: t, backend: b, store: b.New(t)}
+		defer func() {
+			if err := f.store.Close(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+		}()
+		f.must(f.store.Create(t.Context(), part))
+		f.must(f.store.Create(t.Context(), part)) // again is fine
+		f.log = f.open(storage.OpenOptions{})
+		test(t, f)
+	})
 }
 
 type fixture struct {
