@@ -257,46 +257,48 @@ func TestProducersAreBounded(t *testing.T) {
 	}
 }
 
-// BenchmarkStart opens a partition that 100,000 producers have written to, after a clean stop and
-// after a crash without any checkpoint.
+// BenchmarkStart opens a partition that 100,000 producers have written to, once or ten times each, from a
+// checkpoint and by replaying everything. Compare the two in turns: only the ratio means something.
 func BenchmarkStart(b *testing.B) {
 	const producers = 100_000
-	for _, saved := range []bool{true, false} {
-		b.Run(fmt.Sprintf("checkpoint=%v", saved), func(b *testing.B) {
-			dir := b.TempDir()
-			s, err := embedded.Open(dir, embedded.Options{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			p, err := Open(b.Context(), s, id, options())
-			if err != nil {
-				b.Fatal(err)
-			}
-			var last Appended
-			for i := range int64(producers) {
-				if last, err = p.Produce(of(i, 0, 0, 1), Client{}); err != nil {
+	for _, rounds := range []int32{1, 10} {
+		for _, saved := range []bool{true, false} {
+			b.Run(fmt.Sprintf("batches=%d/checkpoint=%v", rounds, saved), func(b *testing.B) {
+				s, err := embedded.Open(b.TempDir(), embedded.Options{})
+				if err != nil {
 					b.Fatal(err)
 				}
-			}
-			if err := last.Pending.Wait(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-			if saved {
-				if err := p.Checkpoint(b.Context(), true); err != nil {
+				p, err := Open(b.Context(), s, id, options())
+				if err != nil {
 					b.Fatal(err)
 				}
-				b.ReportMetric(float64(p.savedBytes)/producers, "checkpoint-B/producer")
-			}
-			for b.Loop() {
-				if p, err = Open(b.Context(), s, id, options()); err != nil {
+				var last Appended
+				for sequence := range rounds {
+					for i := range int64(producers) {
+						if last, err = p.Produce(of(i, 0, sequence, 1), Client{}); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+				if err := last.Pending.Wait(b.Context()); err != nil {
 					b.Fatal(err)
 				}
-			}
-			if len(p.producers) != producers {
-				b.Fatal(len(p.producers))
-			}
-			_ = s.Close()
-		})
+				if saved {
+					if err := p.Checkpoint(b.Context(), true); err != nil {
+						b.Fatal(err)
+					}
+				}
+				for b.Loop() {
+					if p, err = Open(b.Context(), s, id, options()); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if len(p.producers) != producers {
+					b.Fatal(len(p.producers))
+				}
+				_ = s.Close()
+			})
+		}
 	}
 }
 
