@@ -23,9 +23,10 @@ import (
 
 // Limits of the registry.
 const (
-	maxAttempts    = 50 // at a plan that goes stale
-	maxParsedBytes = 32 << 20
-	maxParsed      = 4096
+	maxAttempts = 50 // at a plan that goes stale
+	// Parsed schemas that are kept, and the bytes of their texts: parsed, a text takes some fifty times its size.
+	maxParsed      = 1000
+	maxParsedBytes = 2 << 20
 )
 
 // Steps runs steps of the machine, one after the other; a [statelog.Runner] does.
