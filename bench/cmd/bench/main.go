@@ -19,6 +19,7 @@ import (
 	"kelp/bench/report"
 	"kelp/bench/servers"
 	"kelp/bench/turns"
+	"kelp/bench/txn"
 )
 
 func main() {
@@ -35,6 +36,7 @@ func scenarios(s load.Size) []turns.Scenario {
 	return slices.Concat(
 		load.Scenarios(s),
 		groups.Scenarios(s.Duration),
+		txn.Scenarios(s.Duration),
 	)
 }
 
