@@ -12,7 +12,7 @@ import (
 	"kelp/e2e/transactions/copiers"
 )
 
-const perPartition = 150 // numbers in each half of a copy
+const perPartition = 100 // numbers in each half of a copy
 
 // copied lets a client copy a topic over a restart of the server, and gives the epoch that its producer then has.
 func copied(t *testing.T, name string, most int16) int16 {
@@ -60,7 +60,7 @@ func copied(t *testing.T, name string, most int16) int16 {
 }
 
 func TestCopy(t *testing.T) {
-	for _, name := range copiers.Names {
+	for _, name := range []string{"franz", "sarama", "confluent"} { // Java has a test of its own
 		t.Run(name, func(t *testing.T) { copied(t, name, -1) })
 	}
 }

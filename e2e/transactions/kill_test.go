@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("for", 20*time.Second, "how long to kill the server again and again")
+	duration = flag.Duration("for", 12*time.Second, "how long to kill the server again and again")
 	seed     = flag.Uint64("seed", 0, "repeats the choice of moments of an earlier run; 0 draws one")
 )
 

@@ -56,10 +56,7 @@ func (c *Copier) Said() string {
 
 const kept = 80
 
-// Names of the clients that copy.
-var Names = []string{"franz", "sarama", "confluent", "java"}
-
-// Start lets the client of that name copy, until Stop or the end of the test.
+// Start lets a client copy, one of franz, sarama, confluent and java, until Stop or the end of the test.
 func Start(tb testing.TB, name string, job Copy) *Copier {
 	tb.Helper()
 	c := &Copier{}
