@@ -242,6 +242,24 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("reading on a full disk: %v", err)
 		}
 		span.Release()
+		// A new start on a full disk reads as well.
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = Open("log", Options{Sync: durable, FileBytes: 64 << 10, FS: disk}); err != nil {
+			t.Fatalf("opening on a full disk: %v", err)
+		}
+		defer s.Close()
+		disk.SetCapacity(disk.Used())
+		big = open(p)
+		if start, end := big.Bounds(); start != 0 || end != n {
+			t.Fatalf("%d to %d of %d batches after a start on a full disk", start, end, n)
+		}
+		if span, err = big.Read(t.Context(), storage.ReadRange{MaxBytes: 1 << 30}); err != nil || span.Len() == 0 {
+			t.Fatalf("reading on a full disk: %v", err)
+		}
+		span.Release()
+		disk.SetCapacity(3 << 20)
 		if err := s.Delete(t.Context(), p); err != nil {
 			t.Fatalf("deleting on a full disk: %v", err)
 		}

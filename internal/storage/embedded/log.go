@@ -21,15 +21,19 @@ type log struct {
 }
 
 // Open implements storage.Store. It waits for nothing unless an earlier owner's appends are under way.
+// While nothing can be written, a log that has an owner is not opened again, so that who lost an append
+// does not try at once; the first owner gets it, to read.
 func (s *Store) Open(ctx context.Context, id storage.Partition, o storage.OpenOptions) (storage.Log, error) {
-	if err := s.Failed(); err != nil {
-		return nil, fmt.Errorf("open %s: %w", id, err)
-	}
 	st := s.state(id)
 	if st == nil {
 		return nil, fmt.Errorf("open %s: %w", id, storage.ErrNotFound)
 	}
+	failed := s.Failed()
 	st.mu.Lock()
+	if failed != nil && st.owner != nil {
+		st.mu.Unlock()
+		return nil, fmt.Errorf("open %s: %w", id, failed)
+	}
 	if n := len(st.epochs); n > 0 && o.Epoch < st.epochs[n-1].Epoch || st.owner != nil && st.owner.epoch > o.Epoch {
 		st.mu.Unlock()
 		return nil, fmt.Errorf("open %s at epoch %d: %w", id, o.Epoch, storage.ErrFenced)
