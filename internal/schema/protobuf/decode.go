@@ -269,6 +269,9 @@ func (d *decoder) part(f *fieldView, pos, end, depth int) (*record.Value, error)
 	case mapEntry:
 		return d.entry(f, pos, end, depth+1)
 	case mapOpaque:
+		if _, err := d.walker.message(d.data[pos:end], f.wellKnown, depth+1); err != nil {
+			return nil, err
+		}
 		return d.bytesValue(d.raw(pos, end)), nil
 	default:
 		return d.wellKnown(f, pos, end, depth+1)

@@ -27,7 +27,7 @@ type fieldView struct {
 	enum *enumNames
 
 	entry     *shape // of maps
-	wellKnown *shape // mapTimestamp and so on
+	wellKnown *shape // of messages that do not become records: mapTimestamp, mapOpaque and so on
 }
 
 // mapping is how the values of a field are represented.
