@@ -13,7 +13,7 @@ import (
 type composite struct {
 	truth    *bool // of a boolean schema
 	node     *jsontree.Node
-	keywords []string // in the order in which they are joined
+	keywords []jsontree.Member // in the order in which they are joined
 	one      map[string]*composite
 	many     map[string][]*composite
 	named    map[string][]namedComposite
@@ -243,8 +243,8 @@ func (l *modernLoader) load(n *jsontree.Node) (*composite, error) {
 			named: map[string][]namedComposite{},
 		}
 		for _, keyword := range c.keywords {
-			if err := l.keyword(c, keyword, n.Get(keyword)); err != nil {
-				return nil, fmt.Errorf("%s: %w", keyword, err)
+			if err := l.keyword(c, keyword.Name, keyword.Value); err != nil {
+				return nil, fmt.Errorf("%s: %w", keyword.Name, err)
 			}
 		}
 		return c, nil
@@ -308,17 +308,17 @@ func (l *modernLoader) keyword(c *composite, keyword string, v *jsontree.Node) (
 		if err = want(jsontree.Object, "an object"); err != nil {
 			return err
 		}
-		for _, name := range hashOrder(v) {
+		for _, m := range hashOrder(v) {
 			if keyword == "patternProperties" {
-				if _, err := compilePattern(name); err != nil {
+				if _, err := compilePattern(m.Name); err != nil {
 					return err
 				}
 			}
-			under, err := l.load(v.Get(name))
+			under, err := l.load(m.Value)
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return fmt.Errorf("%s: %w", m.Name, err)
 			}
-			c.named[keyword] = append(c.named[keyword], namedComposite{name, under})
+			c.named[keyword] = append(c.named[keyword], namedComposite{m.Name, under})
 		}
 	case isReference:
 		if err = want(jsontree.String, "a string"); err != nil {
@@ -417,12 +417,16 @@ func checkType(v *jsontree.Node) error {
 
 // hashOrder lists the members in the order of a Java hash table: the order in which the registry
 // joins keywords, which decides how some combinations come out.
-func hashOrder(n *jsontree.Node) []string {
-	names := make([]string, len(n.Members))
+func hashOrder(n *jsontree.Node) []jsontree.Member {
+	names, values := make([]string, len(n.Members)), make(map[string]*jsontree.Node, len(n.Members))
 	for i, m := range n.Members {
-		names[i] = m.Name
+		names[i], values[m.Name] = m.Name, m.Value
 	}
-	return javaOrder(names, 0)
+	out := make([]jsontree.Member, len(names))
+	for i, name := range javaOrder(names, 0) {
+		out[i] = jsontree.Member{Name: name, Value: values[name]}
+	}
+	return out
 }
 
 // javaOrder puts names in the order of a Java HashMap that was made for a number of entries: by

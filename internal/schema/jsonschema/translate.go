@@ -82,7 +82,7 @@ func (t *translator) composite(c *composite) *rule {
 	if target != nil {
 		other = t.composite(target)
 	}
-	return t.join(c, "", other, t.keywords(c))
+	return t.join(c, other, t.keywords(c))
 }
 
 // dynamicTarget is the outermost schema in scope that has the anchor.
@@ -127,8 +127,8 @@ func (t *translator) children(c *composite) *rule {
 	defer delete(t.descending, c)
 	var product *rule
 	for _, keyword := range c.keywords {
-		if r := t.part(c, keyword, c.node.Get(keyword)); r != nil {
-			product = t.join(c, "", product, r)
+		if r := t.part(c, keyword.Name, keyword.Value); r != nil {
+			product = t.join(c, product, r)
 		}
 	}
 	if product == nil {
@@ -154,28 +154,30 @@ func (r *rule) orderProperties(text *jsontree.Node) {
 
 func (t *translator) keywords(c *composite) *rule {
 	result := t.children(c)
-	var properties *rule
-	for _, p := range c.named["properties"] {
-		r := &rule{kind: objectKind, obj: &objectRule{properties: map[string]*rule{p.name: t.composite(p.under).copy()}}}
-		properties = t.join(c, "", properties, r)
+	if properties := c.named["properties"]; len(properties) > 0 {
+		o := &objectRule{properties: make(map[string]*rule, len(properties))}
+		for _, p := range properties {
+			o.properties[p.name] = t.composite(p.under).copy()
+		}
+		result = t.join(c, result, &rule{kind: objectKind, obj: o})
 	}
-	result = t.join(c, "", result, properties)
 	result.orderProperties(c.node.Get("properties"))
-	var patterns *rule
-	for _, p := range c.inTextOrder("patternProperties") {
-		re, _ := compilePattern(p.name) // checked when it was loaded
-		r := &rule{kind: objectKind, obj: &objectRule{patterns: []patternRule{{p.name, re, t.composite(p.under).copy()}}}}
-		patterns = t.join(c, "", patterns, r)
+	if patterns := c.inTextOrder("patternProperties"); len(patterns) > 0 {
+		o := &objectRule{}
+		for _, p := range patterns {
+			re, _ := compilePattern(p.name) // checked when it was loaded
+			o.patterns = append(o.patterns, patternRule{p.name, re, t.composite(p.under).copy()})
+		}
+		result = t.join(c, result, &rule{kind: objectKind, obj: o})
 	}
-	result = t.join(c, "", result, patterns)
 	if u := c.one["unevaluatedItems"]; u != nil {
-		result = t.join(c, "", result, &rule{
+		result = t.join(c, result, &rule{
 			kind: arrayKind, arr: &arrayRule{},
 			extra: map[string]extra{"unevaluatedItems": {rule: t.composite(u).copy()}},
 		})
 	}
 	if u := c.one["unevaluatedProperties"]; u != nil {
-		result = t.join(c, "", result, &rule{
+		result = t.join(c, result, &rule{
 			kind: objectKind, obj: &objectRule{},
 			extra: map[string]extra{"unevaluatedProperties": {rule: t.composite(u).copy()}},
 		})
@@ -273,23 +275,20 @@ func (r *rule) holdsKind(k kind) bool {
 	return slices.ContainsFunc(r.comb.rules, func(s *rule) bool { return s.kind == k })
 }
 
-// join puts two rules of one schema together. within names the combination whose list they are
-// members of, if any.
-func (t *translator) join(c *composite, within string, a, b *rule) *rule {
+// join puts two rules of one schema together.
+func (t *translator) join(c *composite, a, b *rule) *rule {
 	if a == nil || b == nil {
 		if a == nil {
 			return b
 		}
 		return a
 	}
-	r := joined(within, a.copy(), b.copy())
-	if within == "" {
-		t.made[c] = r
-	}
+	r := joined(a.copy(), b.copy())
+	t.made[c] = r
 	return r
 }
 
-func joined(within string, a, b *rule) *rule {
+func joined(a, b *rule) *rule {
 	switch {
 	case a.kind == b.kind && mergeable(a.kind):
 		return merge(a, b)
@@ -297,8 +296,6 @@ func joined(within string, a, b *rule) *rule {
 		return combine(anyOf, gather(slices.Clone(a.comb.rules), b), true)
 	case b.generatedAny() && b.holdsKind(a.kind):
 		return combine(anyOf, gather(slices.Clone(b.comb.rules), a), true)
-	case within != "" && a.kind == combinedKind:
-		return combine(criterion(slices.Index(criterionNames[:], within)), slices.Concat(a.comb.rules, b.flat()), false)
 	}
 	var all []*rule
 	for _, r := range slices.Concat(a.flat(), b.flat()) {

@@ -23,9 +23,10 @@ func (t *translator) part(c *composite, keyword string, v *jsontree.Node) *rule 
 		}
 		return combine(anyOf, rules, true)
 	case "allOf", "anyOf", "oneOf":
+		// A member that is itself several keywords side by side is taken apart into the list.
 		product := combine(criterion(slices.Index(criterionNames[:], keyword)), nil, false)
 		for _, sub := range c.many[keyword] {
-			product = t.join(c, keyword, product, t.composite(sub))
+			product.comb.rules = append(product.comb.rules, t.composite(sub).copy().flat()...)
 		}
 		return product
 	case "not":
