@@ -18,12 +18,15 @@ import (
 	"kelp/internal/storage"
 )
 
+// maxLooks bounds how often a read looks again because what it saw was replaced meanwhile.
+const maxLooks = 20
+
 // Read fetches the blocks that it needs before it returns, so that a span never fails half-way.
 func (l *log) Read(ctx context.Context, r storage.ReadRange) (storage.Span, error) {
 	for attempt := 0; ; attempt++ {
 		s, err := l.read(ctx, r)
 		// A segment can be replaced between looking and fetching: look again.
-		if attempt == 0 && errors.Is(err, seaweed.ErrNotFound) {
+		if attempt < maxLooks && errors.Is(err, seaweed.ErrNotFound) {
 			continue
 		}
 		if err != nil && !isContract(err) && ctx.Err() == nil {

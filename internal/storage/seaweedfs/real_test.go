@@ -34,7 +34,7 @@ func TestConformanceOnSeaweedFS(t *testing.T) {
 		roots[st] = root
 		return st
 	}
-	storagetest.Run(t, storagetest.Backend{
+	b := storagetest.Backend{
 		New: func(t *testing.T) storage.Store {
 			return open(t, fmt.Sprintf("/kelp-test/%s", rand.Text()))
 		},
@@ -44,5 +44,7 @@ func TestConformanceOnSeaweedFS(t *testing.T) {
 			}
 			return open(t, roots[old])
 		},
-	})
+	}
+	storagetest.Run(t, b)
+	storagetest.RunCompactor(t, b)
 }

@@ -256,6 +256,10 @@ func (w *segmentWriter) finish(ctx context.Context) (*segment, error) {
 // Replace implements storage.Compactor: the new batches become one settled segment.
 func (l *log) Replace(ctx context.Context, from, to int64, with iter.Seq2[storage.Batch, error]) error {
 	s := l.s
+	if _, end := l.Bounds(); from < 0 || from > to || to > end {
+		return fmt.Errorf("replace %d to %d of %s, which ends at %d: %w", from, to, l.id, end, storage.ErrOutOfRange)
+	}
+	low, high := from, to
 	before, after, run, err := l.reshape(ctx, &from, &to)
 	if err != nil {
 		return err
@@ -286,9 +290,10 @@ func (l *log) Replace(ctx context.Context, from, to int64, with iter.Seq2[storag
 			return err
 		}
 		r := batchRef{Base: b.Base, Count: b.Count, MaxMs: b.MaxTimestampMs, Size: int32(len(b.Bytes)), CRC: checksum(b.Bytes)}
-		if r.Base < from || r.end() > to {
-			return fmt.Errorf("replace %d to %d with a batch at %d: %w", from, to, r.Base, storage.ErrOutOfRange)
+		if r.Base < low || r.end() > high {
+			return fmt.Errorf("replace to %d with a batch at %d, not at %d or later: %w", high, r.Base, low, storage.ErrOutOfRange)
 		}
+		low = r.end()
 		if err := w.add(ctx, r, b.Bytes); err != nil {
 			return err
 		}

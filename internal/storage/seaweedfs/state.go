@@ -38,6 +38,7 @@ type segment struct {
 	MaxMs      int64      `json:"t"`
 	MaxBase    int64      `json:"u"` // of the first batch that has MaxMs
 	FirstMs    int64      `json:"g"` // when the first batch was appended
+	FirstTime  int64      `json:"h"` // the first batch's largest timestamp, from which segment.ms counts as in Kafka
 	AppendedMs int64      `json:"a"` // when the last one was
 	File       string     `json:"f,omitempty"`
 	Index      block      `json:"i"`
@@ -50,7 +51,7 @@ func (g *segment) settled() bool { return g.File != "" }
 
 func (g *segment) add(r batchRef, nowMs int64) {
 	if len(g.Refs) == 0 && g.Bytes == 0 {
-		g.Base, g.FirstMs, g.MaxMs, g.MaxBase = r.Base, nowMs, -1, -1
+		g.Base, g.FirstMs, g.FirstTime, g.MaxMs, g.MaxBase = r.Base, nowMs, r.MaxMs, -1, -1
 	}
 	if r.MaxMs > g.MaxMs {
 		g.MaxMs, g.MaxBase = r.MaxMs, r.Base
@@ -112,7 +113,7 @@ func (s *Store) apply(f *frame, c *chunk, at int64) (gone []string, err error) {
 	case kindBatch:
 		b := block{FileID: c.fileID, Seq: c.seq, Bytes: c.bytes}
 		r := batchRef{Base: f.base, Count: f.count, MaxMs: f.maxMs, Size: int32(f.size), CRC: f.crc, At: at, Block: b}
-		p.tail(r, c.createdMs).add(r, c.createdMs)
+		p.tail(r).add(r, c.createdMs)
 		s.live[c.seq]++
 		p.end = r.end()
 	case kindCheckpoint:
@@ -130,14 +131,14 @@ func (s *Store) apply(f *frame, c *chunk, at int64) (gone []string, err error) {
 }
 
 // tail gives the segment that the next batch joins.
-func (p *partition) tail(r batchRef, nowMs int64) *segment {
+func (p *partition) tail(r batchRef) *segment {
 	limit := p.settings.SegmentBytes
 	if limit <= 0 {
 		limit = defaultSegmentBytes
 	}
 	if n := len(p.segments); n > 0 {
 		g := p.segments[n-1]
-		old := p.settings.SegmentMs > 0 && g.Bytes > 0 && nowMs-g.FirstMs > p.settings.SegmentMs
+		old := p.settings.SegmentMs > 0 && g.Bytes > 0 && r.MaxMs-g.FirstTime > p.settings.SegmentMs
 		if !g.settled() && !g.sealed && !old && (g.Bytes == 0 || g.Bytes+int64(r.Size) <= limit) {
 			return g
 		}

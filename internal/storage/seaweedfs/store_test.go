@@ -26,7 +26,7 @@ func opened(t *testing.T, s *sim) *Store {
 
 func conformance(t *testing.T, faults float64) {
 	sims := map[storage.Store]*sim{}
-	storagetest.Run(t, storagetest.Backend{
+	b := storagetest.Backend{
 		New: func(t *testing.T) storage.Store {
 			s := newSim(1)
 			s.faults = faults
@@ -42,7 +42,9 @@ func conformance(t *testing.T, faults float64) {
 			sims[st] = sims[old]
 			return st
 		},
-	})
+	}
+	storagetest.Run(t, b)
+	storagetest.RunCompactor(t, b)
 }
 
 func TestConformanceOnASimulatedSeaweedFS(t *testing.T) { conformance(t, 0) }
