@@ -1,6 +1,6 @@
 SEEDS ?= 1-5000
 
-.PHONY: torture help run test check build docs proto unit e2e bench
+.PHONY: torture help run run-seaweedfs test check build docs proto unit e2e bench
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -8,6 +8,11 @@ help: ## list the targets
 run: ## build and serve: Kafka on 127.0.0.1:9092, HTTP on 127.0.0.1:8080, data in ./data
 	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp
 	exec bin/kelp serve
+
+run-seaweedfs: ## build and serve with the records on a real SeaweedFS, installed by name, in ./data
+	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp
+	sh e2e/install/seaweedfs.sh
+	sh e2e/install/run-on-seaweedfs.sh
 
 docs: ## rewrite the generated pages of docs/
 	go test ./internal/config ./internal/api -update
