@@ -6,6 +6,7 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -91,14 +92,30 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		*seed = rand.Uint64()
 	}
 	for _, durability := range []string{"fsync", "os"} {
-		t.Run(durability, func(t *testing.T) { kill(t, durability) })
+		t.Run(durability, func(t *testing.T) { kill(t, []string{"--durability", durability}, restart) })
 	}
+	t.Run("seaweedfs", func(t *testing.T) {
+		w := harness.StartSeaweedFS(t)
+		kill(t, []string{"--store", w.Store("kelp")}, func(b *harness.Broker, random *rand.Rand) error {
+			switch random.IntN(3) {
+			case 0: // the node
+				return restart(b, random)
+			case 1: // what it keeps its records on
+				return errors.Join(w.Kill(), w.Resume())
+			default: // both
+				return errors.Join(w.Kill(), b.Kill(), w.Resume(), b.Resume())
+			}
+		})
+	})
 }
 
-func kill(t *testing.T, durability string) {
+func restart(b *harness.Broker, _ *rand.Rand) error { return errors.Join(b.Kill(), b.Resume()) }
+
+// kill lets fault end something and bring it back, again and again.
+func kill(t *testing.T, flags []string, fault func(*harness.Broker, *rand.Rand) error) {
 	t.Logf("repeat with: go test ./crash -run %s -seed %d -for %s", t.Name(), *seed, *duration)
 	random := rand.New(rand.NewPCG(*seed, 0))
-	b, err := harness.OpenWith(harness.Target(), t.TempDir(), harness.Options{KelpFlags: []string{"--durability", durability}})
+	b, err := harness.OpenWith(harness.Target(), t.TempDir(), harness.Options{KelpFlags: flags})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,15 +147,12 @@ func kill(t *testing.T, durability string) {
 		if _, err := w.more(ctx, 1+random.Int64N(3000)); err != nil {
 			t.Fatalf("round %d: %v", rounds, err)
 		}
-		if err := b.Kill(); err != nil {
-			t.Fatal(err)
+		if err := fault(b, random); err != nil {
+			t.Fatalf("round %d: %v", rounds, err)
 		}
 		acked, err := w.more(ctx, 0)
 		if err != nil {
 			t.Fatal(err)
-		}
-		if err := b.Resume(); err != nil {
-			t.Fatalf("round %d: %v", rounds, err)
 		}
 		verify(ctx, t, b.Addr, acked)
 	}

@@ -97,6 +97,9 @@ func (w *SeaweedFS) Resume() error {
 			return nil
 		}
 		select {
+		case err := <-w.exited:
+			w.exited <- err
+			cancel()
 		case <-ctx.Done():
 			text, _ := os.ReadFile(filepath.Join(w.dir, "weed.log"))
 			return errors.Join(fmt.Errorf("weed is not ready\n%s", text[max(0, len(text)-4000):]), w.Kill())
