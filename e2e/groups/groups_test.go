@@ -281,6 +281,30 @@ func (g *group) has(last int) bool {
 	return true
 }
 
+// describe says which of the values up to the largest one were not seen, and what each member read.
+func (g *group) describe() string {
+	last := 0
+	for value := range g.seen {
+		last = max(last, value)
+	}
+	var missing []int
+	for value := 1; value <= last; value++ {
+		if g.seen[value] == 0 {
+			missing = append(missing, value)
+		}
+	}
+	text := fmt.Sprintf("%d seen, the last is %d, missing %v;", len(g.seen), last, missing)
+	for _, m := range g.members {
+		select {
+		case <-m.done:
+			text += fmt.Sprintf(" %s ended after %d;", m.cmd.Args[1], m.read)
+		default:
+			text += fmt.Sprintf(" %s runs, read %d;", m.cmd.Args[1], m.read)
+		}
+	}
+	return text
+}
+
 // wait waits until something holds for every group.
 func (f *fleet) wait(what string, holds func(g *group) bool) {
 	f.t.Helper()
@@ -298,7 +322,8 @@ func (f *fleet) wait(what string, holds func(g *group) bool) {
 			return
 		}
 		if time.Now().After(deadline) {
-			f.t.Fatalf("%s: not so for %v", what, missing)
+			f.each(func(g *group) { f.t.Logf("%s: %s", g.client, g.describe()) })
+			f.t.Fatalf("%s: not so for %v\n%s", what, missing, f.broker.Tail())
 		}
 		<-tick.C
 	}

@@ -165,11 +165,11 @@ func (b *Broker) Close() error {
 	case err := <-b.exited:
 		b.cmd = nil
 		if err != nil && b.Kind == Kelp {
-			return fmt.Errorf("kelp after SIGTERM: %w\n%s", err, b.tail())
+			return fmt.Errorf("kelp after SIGTERM: %w\n%s", err, b.Tail())
 		}
 		return nil
 	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("%s did not end after SIGTERM\n%s", b.Kind, b.tail()), b.Kill())
+		return errors.Join(fmt.Errorf("%s did not end after SIGTERM\n%s", b.Kind, b.Tail()), b.Kill())
 	}
 }
 
@@ -179,7 +179,8 @@ func (b *Broker) Pid() int { return b.cmd.Process.Pid }
 func (b *Broker) logFile() string    { return filepath.Join(b.dir, "log.txt") }
 func (b *Broker) properties() string { return filepath.Join(b.dir, "server.properties") }
 
-func (b *Broker) tail() string {
+// Tail is the end of what the server logged.
+func (b *Broker) Tail() string {
 	text, err := os.ReadFile(b.logFile())
 	if err != nil {
 		return err.Error()
@@ -197,9 +198,9 @@ func (b *Broker) awaitReady() error {
 		select {
 		case err := <-b.exited:
 			b.exited <- err
-			return fmt.Errorf("%s ended while starting: %w\n%s", b.Kind, err, b.tail())
+			return fmt.Errorf("%s ended while starting: %w\n%s", b.Kind, err, b.Tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready after %s\n%s", b.Kind, startTimeout, b.tail())
+			return fmt.Errorf("%s is not ready after %s\n%s", b.Kind, startTimeout, b.Tail())
 		case <-tick.C:
 			if b.answers(ctx) {
 				return nil
