@@ -61,7 +61,7 @@ type cache struct {
 type entry struct {
 	key     string
 	version *schema.Version
-	refusal *schema.Error // when the answer was that there is none
+	refusal error // when the answer was that there is none
 	until   time.Time
 	bytes   int
 }
@@ -123,14 +123,15 @@ func (c *Client) cached(ctx context.Context, key string, k kind, ask func(contex
 ) (*schema.Version, error) {
 	if e := c.cache.get(key, time.Now()); e != nil {
 		c.metrics.hits.Inc()
-		if e.refusal != nil {
-			return nil, e.refusal
-		}
-		return e.version, nil
+		return e.answer()
 	}
 	c.metrics.misses.Inc()
 	// The request goes on for the others when the caller that began it gives up.
 	flight := c.flights.DoChan(key, func() (any, error) {
+		// An earlier flight may have ended between the look above and the start of this one.
+		if e := c.cache.get(key, time.Now()); e != nil {
+			return e.answer()
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.total)
 		defer cancel()
 		v, err := ask(ctx)
@@ -148,6 +149,9 @@ func (c *Client) cached(ctx context.Context, key string, k kind, ask func(contex
 	}
 }
 
+// answer is what was remembered: a version, or that there is none.
+func (e *entry) answer() (*schema.Version, error) { return e.version, e.refusal }
+
 // remember keeps versions and the answer that there is none; a failure to ask is no answer.
 func (c *Client) remember(key string, k kind, v *schema.Version, err error) {
 	e := &entry{key: key, version: v}
@@ -156,9 +160,11 @@ func (c *Client) remember(key string, k kind, v *schema.Version, err error) {
 		life = c.cache.o.Subjects
 	}
 	if err != nil {
-		if !schema.IsNotFound(err) || !errors.As(err, &e.refusal) {
+		var no *schema.Error
+		if !schema.IsNotFound(err) || !errors.As(err, &no) {
 			return
 		}
+		e.refusal = no
 		life = c.cache.o.Negative
 	}
 	e.until = time.Now().Add(life)
