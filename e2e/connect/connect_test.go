@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -46,15 +45,7 @@ type worker struct {
 
 func newWorker(ctx context.Context, t *testing.T, addr string) *worker {
 	t.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rest := "http://" + l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	rest := "http://" + harness.FreeAddr(t)
 	dir := t.TempDir()
 	properties := filepath.Join(dir, "worker.properties")
 	text := "bootstrap.servers=" + addr + "\ngroup.id=connect\nlisteners=" + rest + "\n" +

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -229,26 +228,6 @@ func (b *Broker) answers(ctx context.Context) bool {
 		return false
 	}
 	return answer[11] > 0
-}
-
-// The ports of servers lie below those that systems give to connections: a server that is started again must find its own free.
-const (
-	firstPort = 12_000
-	ports     = 18_000
-)
-
-// freePort chooses a port that nobody listens on.
-func freePort() (int, error) {
-	var lc net.ListenConfig
-	for range 100 {
-		port := firstPort + rand.IntN(ports)
-		l, err := lc.Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		return port, l.Close()
-	}
-	return 0, errors.New("choose a port: a hundred were taken")
 }
 
 // Binary is the kelp that runs, for the commands of tests.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -34,13 +33,8 @@ type place struct {
 
 func start(t *testing.T) *place {
 	t.Helper()
-	p := &place{}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	p, address := &place{}, harness.FreeAddr(t)
+	var err error
 	p.broker, err = harness.OpenWith(harness.Kelp, t.TempDir(), harness.Options{KelpFlags: []string{"--registry", address}})
 	if err != nil {
 		t.Fatal(err)
