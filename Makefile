@@ -1,6 +1,6 @@
 SEEDS ?= 1-5000
 
-.PHONY: torture help run run-seaweedfs test check build docs proto unit e2e bench
+.PHONY: torture help run run-seaweedfs test modules check build docs proto unit e2e bench
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -38,7 +38,7 @@ build: ## compile everything, for every platform we ship
 LINT := .cache/bin/golangci-lint
 
 $(LINT):
-	GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	. e2e/install/retry.sh; GOBIN=$(CURDIR)/.cache/bin retry go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 check: $(LINT) ## format, vet and lint
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt"; exit 1; }
@@ -65,4 +65,7 @@ torture: ## the long forms: SEEDS=1-5000 of power losses, fuzzing, thousands of 
 	go test -count=1 -timeout 60m ./internal/txn -run TestReadersSeeWholeTransactionsOnce -seeds 3000
 	cd e2e && go test -count=1 -timeout 20m ./transactions -run TestKillUnderTransactions -for 5m
 
-test: check build unit e2e ## everything
+modules: ## download the Go modules that everything needs
+	. e2e/install/retry.sh; for m in . e2e bench; do (cd $$m && retry go mod download) || exit 1; done
+
+test: modules check build unit e2e ## everything

@@ -3,10 +3,11 @@
 # .cache/kafka/streams, once.
 set -eu
 cd "$(dirname "$0")"
+. ./retry.sh
 kafka=$(cd ../.. && pwd)/.cache/kafka
 copy() {
 	[ ! -e "$kafka/$2/.complete" ] || return 0
-	mvn -q -B -f "$1" dependency:copy-dependencies -DoutputDirectory="$kafka/$2" -DincludeScope=runtime
+	retry mvn -q -B -f "$1" dependency:copy-dependencies -DoutputDirectory="$kafka/$2" -DincludeScope=runtime
 	touch "$kafka/$2/.complete"
 }
 copy pom.xml libs
