@@ -52,11 +52,6 @@ func TestConsumerGroupAnswersAreKafkas(t *testing.T) {
 	}
 }
 
-func at(req kmsg.Request, v int16) kmsg.Request {
-	req.SetVersion(v)
-	return req
-}
-
 func describeDiff() kmsg.Request {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, n := range []string{"diff", "other"} {

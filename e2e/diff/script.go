@@ -174,3 +174,9 @@ func produceSteps() []step {
 		}},
 	}
 }
+
+// at is the request at a version.
+func at(req kmsg.Request, v int16) kmsg.Request {
+	req.SetVersion(v)
+	return req
+}
