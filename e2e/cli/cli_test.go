@@ -59,9 +59,14 @@ func serve(t *testing.T, bin string, env []string, args ...string) *server {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	end := func() {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait() // until then it may write to its folder, and its last words are not all here
+	}
+	t.Cleanup(end)
 	s.ready, err = bufio.NewReader(out).ReadString('\n')
 	if err != nil {
+		end()
 		t.Fatalf("no ready line: %v\n%s", err, s.stderr)
 	}
 	found := regexp.MustCompile(`kafka=(\S+) http=(\S+) registry=(\S+) data=`).FindStringSubmatch(s.ready)
@@ -153,7 +158,7 @@ func brokers(t *testing.T, addr string) (told string, created bool) {
 	topic := kmsg.NewMetadataRequestTopic()
 	topic.Topic = kmsg.StringPtr("asked-for")
 	req.Topics = append(req.Topics, topic)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {

@@ -21,7 +21,7 @@ var often = harness.Options{
 	KafkaProperties: []string{"log.cleaner.backoff.ms=100", "log.cleaner.threads=1", "log.cleaner.dedupe.buffer.size=4194304"},
 }
 
-const deadline = 30 * time.Second
+const deadline = 2 * time.Minute // of every wait; they take seconds
 
 // script writes batches to one topic.
 type script struct {

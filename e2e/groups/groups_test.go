@@ -26,7 +26,7 @@ import (
 
 const (
 	partitions = 4
-	patience   = 90 * time.Second // of every wait
+	patience   = 4 * time.Minute // of every wait; they take seconds, or tens of them on a busy machine
 )
 
 // clients are all kinds of members; those with 848 speak the consumer protocol.
@@ -357,11 +357,14 @@ func (f *fleet) end(all []*member) {
 }
 
 func (f *fleet) killAll() {
-	f.each(func(g *group) {
-		for _, m := range g.members {
-			_ = m.cmd.Process.Kill()
-		}
-	})
+	var all []*member
+	f.each(func(g *group) { all = append(all, g.members...) })
+	for _, m := range all {
+		_ = m.cmd.Process.Kill()
+	}
+	for _, m := range all {
+		<-m.done
+	}
 }
 
 type count struct {

@@ -68,7 +68,7 @@ func TestConsoleToolsOfApacheKafka(t *testing.T) {
 	java(t, "k:one\nk:two\nk:three\n", "org.apache.kafka.tools.ConsoleProducer",
 		with("--topic", "console", "--property", "parse.key=true", "--property", "key.separator=:")...)
 	got := java(t, "", "org.apache.kafka.tools.consumer.ConsoleConsumer",
-		with("--topic", "console", "--group", "console-group", "--from-beginning", "--max-messages", "3", "--timeout-ms", "30000")...)
+		with("--topic", "console", "--group", "console-group", "--from-beginning", "--max-messages", "3", "--timeout-ms", "120000")...)
 	if got != "one\ntwo\nthree\n" {
 		t.Errorf("consumed %q", got)
 	}
