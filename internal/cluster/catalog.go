@@ -88,12 +88,15 @@ type confRec struct {
 
 // Catalog owns the metadata partition.
 type Catalog struct {
-	log   storage.Log
-	now   func() time.Time
-	image atomic.Pointer[Image]
+	store  storage.Store
+	static Configs
+	now    func() time.Time
+	image  atomic.Pointer[Image]
 
 	mu       sync.Mutex // one change at a time: guards what follows
-	reserved int64      // first producer id not reserved
+	log      storage.Log
+	failed   error // of a change that storage did not take: see Revive
+	reserved int64 // first producer id not reserved
 	nextID   int64
 }
 
@@ -117,16 +120,10 @@ func Open(ctx context.Context, store storage.Store, o Options) (*Catalog, error)
 	if err := store.Create(ctx, partition); err != nil {
 		return nil, err
 	}
-	log, err := store.Open(ctx, partition, storage.OpenOptions{})
-	if err != nil {
+	c := &Catalog{store: store, static: o.Static, now: o.Now}
+	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
-	c := &Catalog{log: log, now: o.Now}
-	img := &Image{ByName: map[string]Topic{}, ByID: map[[16]byte]Topic{}, static: o.Static}
-	if err := c.replay(ctx, img); err != nil {
-		return nil, fmt.Errorf("replay cluster metadata: %w", err)
-	}
-	c.image.Store(img)
 	c.nextID = c.reserved
 	if c.Image().ClusterID == "" {
 		var id [16]byte
@@ -216,6 +213,9 @@ func (img *Image) clone() *Image {
 
 // change makes records durable, all or none, and applies them.
 func (c *Catalog) change(ctx context.Context, all ...record) error {
+	if c.failed != nil {
+		return fmt.Errorf("cluster metadata is read again as soon as storage works: %w", c.failed)
+	}
 	_, end := c.log.Bounds()
 	nowMs := c.now().UnixMilli()
 	encoded := make([]batch.Record, 0, len(all))
@@ -232,6 +232,7 @@ func (c *Catalog) change(ctx context.Context, all ...record) error {
 	b := storage.Batch{Base: end, Count: int32(len(all)), MaxTimestampMs: nowMs, Bytes: batch.Encode(encoded, o)}
 	// The fate of the records must be known before the next ones: no context may end this wait.
 	if err := c.log.Append(b).Wait(context.WithoutCancel(ctx)); err != nil {
+		c.failed = err
 		return err
 	}
 	img := c.Image().clone()
