@@ -17,6 +17,7 @@ type topics struct {
 	dropped           func(context.Context, cluster.Topic)
 	advertise         func(*Request) (string, int32)
 	nodeID            int32
+	leaderEpoch       int32
 	defaultPartitions int32
 	autoCreate        bool
 	settings          []Setting
@@ -133,7 +134,7 @@ func (t *topics) topic(req *kmsg.MetadataRequest, known cluster.Topic) kmsg.Meta
 	out.AuthorizedOperations = operations(req.IncludeTopicAuthorizedOperations, topicOperations)
 	for i := range known.Partitions {
 		p := kmsg.NewMetadataResponseTopicPartition()
-		p.Partition, p.Leader, p.LeaderEpoch = i, t.nodeID, 0
+		p.Partition, p.Leader, p.LeaderEpoch = i, t.nodeID, t.leaderEpoch
 		p.Replicas, p.ISR = []int32{t.nodeID}, []int32{t.nodeID}
 		out.Partitions = append(out.Partitions, p)
 	}

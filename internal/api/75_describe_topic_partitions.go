@@ -98,7 +98,7 @@ func (t *topics) partitionsFrom(from, to int32) []kmsg.DescribeTopicPartitionsRe
 	var all []kmsg.DescribeTopicPartitionsResponseTopicPartition
 	for i := from; i < to; i++ {
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
-		p.Partition, p.LeaderID, p.LeaderEpoch = i, t.nodeID, 0
+		p.Partition, p.LeaderID, p.LeaderEpoch = i, t.nodeID, t.leaderEpoch
 		p.Replicas, p.ISR = []int32{t.nodeID}, []int32{t.nodeID}
 		p.EligibleLeaderReplicas, p.LastKnownELR = []int32{}, []int32{}
 		all = append(all, p)

@@ -22,6 +22,7 @@ type Options struct {
 	// Advertise gives the host and port that a client is told, from the address that it dialled.
 	Advertise         func(*Request) (host string, port int32)
 	NodeID            int32
+	LeaderEpoch       int32 // of all partitions
 	DefaultPartitions int32
 	AutoCreate        bool // auto.create.topics.enable
 	// Settings are what the broker was started with, in Kafka's names.
@@ -61,7 +62,7 @@ func New(o Options) []Entry {
 		maxFetchBytes: o.MaxFetchBytes, draining: o.Draining, verifier: o.Verifier,
 	}
 	t := &topics{
-		catalog: o.Catalog, dropped: r.dropped(o.Dropped), advertise: o.Advertise, nodeID: o.NodeID,
+		catalog: o.Catalog, dropped: r.dropped(o.Dropped), advertise: o.Advertise, nodeID: o.NodeID, leaderEpoch: o.LeaderEpoch,
 		defaultPartitions: o.DefaultPartitions, autoCreate: o.AutoCreate, settings: o.Settings,
 		warm: o.Partitions.Warm, featuresChanged: o.FeaturesChanged,
 	}

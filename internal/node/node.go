@@ -108,6 +108,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 	}
 	table := api.New(api.Options{
 		Catalog: metadata, Partitions: set, Groups: n.groups, Dropped: n.dropped(keep), Advertise: p.advertise, NodeID: o.NodeID,
+		LeaderEpoch:       leaderEpoch(n.store),
 		DefaultPartitions: o.Defaults.Partitions, AutoCreate: o.AutoCreateTopics, Settings: settings(o),
 		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: o.Limits.FetchBytes,
 		FetchMemoryBytes: int64(o.Memory) / 8,

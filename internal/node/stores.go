@@ -35,6 +35,14 @@ type backend interface {
 	Failed() error
 }
 
+// leaderEpoch is that of all partitions: a store that one node after another owns counts them.
+func leaderEpoch(s storage.Store) int32 {
+	if o, ok := s.(storage.Owned); ok {
+		return o.Epoch()
+	}
+	return 0
+}
+
 // openStore opens the backend that the settings name. taken is told when it belongs to another
 // node from now on.
 func openStore(ctx context.Context, o config.Config, l *slog.Logger, r prometheus.Registerer, taken func(error)) (backend, error) {

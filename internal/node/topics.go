@@ -16,7 +16,7 @@ const upkeepEvery = time.Second
 func (n *Node) openTopics(ctx context.Context, p parts, metadata *cluster.Catalog) (*topic.Set, *keeper, error) {
 	n.topics = topic.NewSet(n.store, func(id storage.Partition) topic.Options {
 		return topic.Options{
-			Now: time.Now, ProducerExpirationMs: p.o.Limits.ProducerExpiration.Milliseconds(), State: cluster.Reserved(id),
+			Epoch: leaderEpoch(n.store), Now: time.Now, ProducerExpirationMs: p.o.Limits.ProducerExpiration.Milliseconds(), State: cluster.Reserved(id),
 			MaxProducers: p.o.Limits.Producers, Note: p.logger.Warn,
 			Config: func() *cluster.TopicConfig { return metadata.Image().ConfigOf(id.Topic) },
 		}
@@ -66,6 +66,13 @@ func (n *Node) every(interval time.Duration, do func()) {
 
 // tend keeps partitions working and quick to open. What fails is tried again next time.
 func (k *keeper) tend(ctx context.Context) {
+	revived, err := k.catalog.Revive(ctx)
+	if err != nil && ctx.Err() == nil {
+		k.logger.Warn("the metadata cannot be changed yet", "error", err)
+	}
+	if revived {
+		k.logger.Info("the metadata can be changed again")
+	}
 	if err := k.set.Upkeep(ctx); err != nil && ctx.Err() == nil {
 		k.logger.Warn("some partitions need attention", "error", err)
 	}

@@ -60,6 +60,10 @@ type Store interface {
 	Close() error
 }
 
+// Owned is implemented by stores that one process after another owns. The epoch grows with every
+// owner, so it serves as the leader epoch of all partitions: who knows the owner before can tell.
+type Owned interface{ Epoch() int32 }
+
 // OpenOptions belong to one ownership of a log.
 type OpenOptions struct {
 	// Epoch is the owner's leader epoch. Batches appended under it are remembered with it.

@@ -268,23 +268,22 @@ func writtenMs(s storage.Segment) int64 {
 }
 
 // EndOfEpoch answers OffsetForLeaderEpoch: the largest epoch not above the asked one and the
-// offset where the next one starts; -1 and -1 when the epoch is not known.
+// offset where the next one starts. An epoch before all that are known ended where those start; one
+// that is yet to come is -1 and -1.
 func (p *Partition) EndOfEpoch(epoch int32) (leaderEpoch int32, endOffset int64) {
-	if epoch == p.o.Epoch {
-		return epoch, p.HighWatermark()
+	if epoch > p.o.Epoch {
+		return -1, -1
 	}
-	leaderEpoch, endOffset = -1, -1
+	// First the end: what is appended meanwhile belongs to this ownership.
+	leaderEpoch, endOffset = epoch, p.HighWatermark()
+	if epoch == p.o.Epoch {
+		return leaderEpoch, endOffset
+	}
 	for _, e := range p.log.Shape().Epochs {
 		if e.Epoch > epoch {
-			if leaderEpoch >= 0 {
-				endOffset = e.Start
-			}
-			break
+			return leaderEpoch, e.Start
 		}
 		leaderEpoch = e.Epoch
-	}
-	if endOffset < 0 {
-		return -1, -1
 	}
 	return leaderEpoch, endOffset
 }

@@ -105,6 +105,7 @@ func (o owned) Append(b storage.Batch) storage.Pending {
 	o.p.mu.Lock()
 	defer o.p.mu.Unlock()
 	o.p.next = b.Base + int64(b.Count)
+	batch.SetLeaderEpoch(b.Bytes, o.p.o.Epoch)
 	h, err := batch.ReadHeader(b.Bytes)
 	if err == nil {
 		h.BaseOffset = b.Base

@@ -30,23 +30,32 @@ func (s *Store) Open(ctx context.Context, id storage.Partition, o storage.OpenOp
 		s.mu.Unlock()
 		return nil, fmt.Errorf("open %s: %w", id, storage.ErrNotFound)
 	}
-	known := false // nobody in this process had it and its epoch is in the history: nothing to commit
+	last, first := int32(-1), p.owner == nil
 	if n := len(p.epochs); n > 0 {
-		if last := p.epochs[n-1].Epoch; o.Epoch < last {
-			s.mu.Unlock()
-			return nil, fmt.Errorf("open %s at epoch %d: %w", id, o.Epoch, storage.ErrFenced)
-		} else if o.Epoch == last {
-			known = p.owner == nil
-		}
+		last = p.epochs[n-1].Epoch
+	}
+	if !first {
+		last = max(last, p.owner.epoch)
+	}
+	if o.Epoch < last {
+		s.mu.Unlock()
+		return nil, fmt.Errorf("open %s at epoch %d: %w", id, o.Epoch, storage.ErrFenced)
 	}
 	l := &log{s: s, p: p, id: id, epoch: o.Epoch, advanced: o.Advanced}
 	p.owner, p.settings = l, o.Settings
 	s.mu.Unlock()
-	if !known {
+	begins := &op{frame: frame{kind: kindOpen, partition: id, epoch: o.Epoch}, done: make(chan struct{})}
+	switch {
+	case !first:
 		// Appends of the owner before are ahead of this frame in the queue or are refused after it.
-		if err := s.do(ctx, frame{kind: kindOpen, partition: id, epoch: o.Epoch}); err != nil {
+		s.submit(begins)
+		if err := begins.Wait(ctx); err != nil {
 			return nil, err
 		}
+	case o.Epoch > last:
+		// Nobody in this process had it, so the end is known: the epoch is committed ahead of the
+		// first append, and thousands of partitions need not wait for it.
+		s.submit(begins)
 	}
 	_, l.next = l.Bounds()
 	return l, nil

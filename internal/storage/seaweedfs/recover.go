@@ -106,6 +106,7 @@ func (s *Store) fence(ctx context.Context) error {
 		if err == nil {
 			s.seq = c.seq
 			s.fenced, s.fences[c.seq] = c.seq, true
+			s.epoch = int32(len(s.fences) - 1)
 			return nil
 		}
 		if !errors.Is(err, storage.ErrFenced) {

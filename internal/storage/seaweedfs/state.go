@@ -105,12 +105,11 @@ func (s *Store) apply(f *frame, c *chunk, at int64) (gone []string, err error) {
 		delete(s.parts, f.partition)
 		gone = s.release(p.segments)
 	case kindOpen:
-		if n := len(p.epochs); n == 0 || p.epochs[n-1].Epoch < f.epoch {
-			p.epochs = append(p.epochs, storage.EpochStart{Epoch: f.epoch, Start: p.end})
-		}
+		p.begin(f.epoch, p.end)
 	case kindTrim:
 		gone = s.trim(p, f.base)
 	case kindBatch:
+		p.begin(f.epoch, f.base)
 		b := block{FileID: c.fileID, Seq: c.seq, Bytes: c.bytes}
 		r := batchRef{Base: f.base, Count: f.count, MaxMs: f.maxMs, Size: int32(f.size), CRC: f.crc, At: at, Block: b}
 		p.tail(r).add(r, c.createdMs)
@@ -128,6 +127,19 @@ func (s *Store) apply(f *frame, c *chunk, at int64) (gone []string, err error) {
 		return nil, fmt.Errorf("%w: frame of kind %d", storage.ErrCorrupt, f.kind)
 	}
 	return gone, nil
+}
+
+// begin notes that an epoch starts at an offset. One that ended without a batch is forgotten, as
+// in Kafka: every start of a node is an epoch.
+func (p *partition) begin(epoch int32, at int64) {
+	n := len(p.epochs)
+	if n > 0 && p.epochs[n-1].Epoch >= epoch {
+		return
+	}
+	for n > 0 && p.epochs[n-1].Start >= at {
+		n--
+	}
+	p.epochs = append(p.epochs[:n:n], storage.EpochStart{Epoch: epoch, Start: at})
 }
 
 // tail gives the segment that the next batch joins.

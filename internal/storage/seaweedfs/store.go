@@ -94,6 +94,7 @@ type Store struct {
 	cache *cache
 
 	fenced uint64 // sequence number of this owner's fence
+	epoch  int32  // how many owners there were before
 
 	queue   chan *op
 	life    context.Context // ends when the store is closed
@@ -163,6 +164,9 @@ func (s *Store) Failed() error {
 	defer s.mu.RUnlock()
 	return s.failed
 }
+
+// Epoch implements storage.Owned.
+func (s *Store) Epoch() int32 { return s.epoch }
 
 // Guarantees implements storage.Store.
 func (s *Store) Guarantees() storage.Guarantees {
