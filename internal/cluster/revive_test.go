@@ -31,7 +31,9 @@ type flakyLog struct {
 
 type lost struct{ storage.Pending }
 
-func (l lost) Wait(ctx context.Context) error { return errors.Join(storage.ErrUnavailable, l.Pending.Wait(ctx)) }
+func (l lost) Wait(ctx context.Context) error {
+	return errors.Join(storage.ErrUnavailable, l.Pending.Wait(ctx))
+}
 
 func (l flakyLog) Append(b storage.Batch) storage.Pending {
 	p := l.Log.Append(b)

@@ -16,7 +16,8 @@ const upkeepEvery = time.Second
 func (n *Node) openTopics(ctx context.Context, p parts, metadata *cluster.Catalog) (*topic.Set, *keeper, error) {
 	n.topics = topic.NewSet(n.store, func(id storage.Partition) topic.Options {
 		return topic.Options{
-			Epoch: leaderEpoch(n.store), Now: time.Now, ProducerExpirationMs: p.o.Limits.ProducerExpiration.Milliseconds(), State: cluster.Reserved(id),
+			Epoch: leaderEpoch(n.store), State: cluster.Reserved(id),
+			Now: time.Now, ProducerExpirationMs: p.o.Limits.ProducerExpiration.Milliseconds(),
 			MaxProducers: p.o.Limits.Producers, Note: p.logger.Warn,
 			Config: func() *cluster.TopicConfig { return metadata.Image().ConfigOf(id.Topic) },
 		}
