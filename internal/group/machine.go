@@ -80,6 +80,7 @@ func New(o Options) *Machine {
 		o: o, groups: map[string]*group{}, saved: map[string]groupRecord{}, consumers: map[string]*consumerGroup{},
 		offsets: map[string]map[partition]*offset{}, rebalancing: map[string]time.Time{},
 		txns: map[int64]*openTxn{}, ended: map[int64]uint64{},
+		counted: counts{took: statelog.NewDurations(rebalanceBounds...)},
 	}
 }
 

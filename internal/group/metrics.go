@@ -12,13 +12,13 @@ import (
 // Stats is what an operator wants to know of groups, taken at one moment by [Machine.Stats]. A machine
 // has no metrics of its own: whoever runs it asks and shows.
 type Stats struct {
-	Groups     map[Kind]int      // by protocol and state
-	Members    map[string]int    // by protocol
-	Rebalances map[string]int64  // begun since the machine was loaded, by protocol
-	Commits    int64             // offsets committed since the machine was loaded
-	Completed  Durations         // rebalances that ended: how long they took
-	Offsets    []CommittedOffset // of at most as many partitions as were asked for
-	Left       int               // partitions with offsets beyond those
+	Groups     map[Kind]int       // by protocol and state
+	Members    map[string]int     // by protocol
+	Rebalances map[string]int64   // begun since the machine was loaded, by protocol
+	Commits    int64              // offsets committed since the machine was loaded
+	Completed  statelog.Durations // rebalances that ended: how long they took
+	Offsets    []CommittedOffset  // of at most as many partitions as were asked for
+	Left       int                // partitions with offsets beyond those
 }
 
 // Kind is what groups are counted by.
@@ -37,43 +37,13 @@ var rebalanceBounds = []time.Duration{
 	5 * time.Minute,
 }
 
-// Durations is a histogram; Counts has one more bucket than bounds, for what is above the last.
-type Durations struct {
-	Counts []uint64
-	Sum    time.Duration
-	Number uint64
-}
-
-func (d *Durations) add(took time.Duration) {
-	if d.Counts == nil {
-		d.Counts = make([]uint64, len(rebalanceBounds)+1)
-	}
-	i, _ := slices.BinarySearch(rebalanceBounds, took)
-	d.Counts[i]++
-	d.Sum += took
-	d.Number++
-}
-
-// Cumulative gives for each bound in seconds how many were not longer.
-func (d *Durations) Cumulative() map[float64]uint64 {
-	out, n := map[float64]uint64{}, uint64(0)
-	for i, bound := range rebalanceBounds {
-		if d.Counts != nil {
-			n += d.Counts[i]
-		}
-		out[bound.Seconds()] = n
-	}
-	return out
-}
-
 // Stats counts; at most so many partitions' offsets are listed, those of the first groups by name.
 func (m *Machine) Stats(most int) Stats {
 	s := Stats{
 		Groups: map[Kind]int{}, Members: map[string]int{classicType: 0, consumerType: 0},
 		Rebalances: map[string]int64{classicType: m.counted.classic, consumerType: m.counted.consumer},
-		Commits:    m.counted.commits, Completed: m.counted.took,
+		Commits:    m.counted.commits, Completed: m.counted.took.Clone(),
 	}
-	s.Completed.Counts = slices.Clone(s.Completed.Counts)
 	for _, g := range m.groups {
 		s.Groups[Kind{classicType, string(g.phase)}]++
 		s.Members[classicType] += len(g.members)
@@ -112,7 +82,7 @@ func (s *Stats) listOffsets(m *Machine, most int) {
 // counts is what has happened since the machine was loaded.
 type counts struct {
 	classic, consumer, commits int64
-	took                       Durations
+	took                       statelog.Durations
 }
 
 // begun says that a group rebalances from now on, unless it already does.
@@ -125,7 +95,7 @@ func (m *Machine) begun(in statelog.Input, id string) {
 // settled says that every member of a group has what is its own.
 func (m *Machine) settled(in statelog.Input, id string) {
 	if since, known := m.rebalancing[id]; known {
-		m.counted.took.add(in.Now.Sub(since))
+		m.counted.took.Add(in.Now.Sub(since))
 		delete(m.rebalancing, id)
 	}
 }
