@@ -85,6 +85,7 @@ type Limits struct {
 	TransactionMaxTimeout     time.Duration
 	TransactionAbortCheck     time.Duration
 	TransactionalIDExpiration time.Duration
+	TransactionalIDs          int
 }
 
 // The values of the settings that are words.
@@ -110,7 +111,7 @@ func Default() Config {
 			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000, GroupDelay: 3 * time.Second,
 			ProducerExpiration: 24 * time.Hour, Producers: 1_000_000, RetentionCheck: 5 * time.Minute,
 			TransactionMaxTimeout: 15 * time.Minute, TransactionAbortCheck: 10 * time.Second,
-			TransactionalIDExpiration: 7 * 24 * time.Hour,
+			TransactionalIDExpiration: 7 * 24 * time.Hour, TransactionalIDs: 1_000_000,
 		},
 	}
 }
@@ -192,4 +193,6 @@ func (l *Limits) bind(f *pflag.FlagSet) {
 		"how often transactions that are open for too long are aborted (transaction.abort.timed.out.transaction.cleanup.interval.ms)")
 	f.DurationVar(&l.TransactionalIDExpiration, "transactional-id-expiration", l.TransactionalIDExpiration,
 		"how long a transactional id without a transaction is remembered (transactional.id.expiration.ms)")
+	f.IntVar(&l.TransactionalIDs, "max-transactional-ids", l.TransactionalIDs,
+		"transactional ids that are remembered; a new one beyond them is refused with POLICY_VIOLATION")
 }

@@ -60,12 +60,13 @@ func (n *Node) openTransactions(ctx context.Context, p parts, metadata *cluster.
 	t.Runner = runner
 	close(started)
 	n.txns = t
-	return nil
+	return p.metrics.Register(&transactionMetrics{runner})
 }
 
 func transactionLimits(l config.Limits) txn.Options {
 	o := txn.Defaults()
 	o.MaxTimeoutMs = int32(l.TransactionMaxTimeout.Milliseconds())
+	o.MaxIDs = l.TransactionalIDs
 	o.AbortCheck, o.IDExpiration = l.TransactionAbortCheck, l.TransactionalIDExpiration
 	return o
 }

@@ -53,6 +53,8 @@ func (m *Machine) begin(
 		return t, kerr.ProducerFenced
 	}
 	switch {
+	case !known && !m.room(e):
+		return t, kerr.PolicyViolation
 	case !known:
 		if fresh == -1 {
 			return t, ErrNeedsProducerID
@@ -62,6 +64,7 @@ func (m *Machine) begin(
 		return t, kerr.ConcurrentTransactions
 	case t.state == Ongoing:
 		m.fence(e, in, t)
+		m.counted.Fenced++
 		e.Notes = append(e.Notes, fmt.Sprintf("transaction of %q aborted: another producer came with its transactional id", id))
 		return t, kerr.ConcurrentTransactions
 	}
@@ -72,6 +75,22 @@ func (m *Machine) begin(
 	next.timeoutMs, next.partitions, next.startedMs = req.TransactionTimeoutMillis, nil, -1
 	e.Records = append(e.Records, next.record(m.level))
 	return next, nil
+}
+
+// room reports that one more transactional id can be remembered. The first that cannot is told of.
+func (m *Machine) room(e *statelog.Effects) bool {
+	if len(m.byID) < m.o.MaxIDs {
+		m.full = false
+		return true
+	}
+	if !m.full {
+		e.Notes = append(e.Notes, fmt.Sprintf(
+			"%d transactional ids are remembered, the most that may be: new ones are refused until some expire or max-transactional-ids is raised",
+			len(m.byID)))
+	}
+	m.full = true
+	m.counted.Refused++
+	return false
 }
 
 // bump gives a producer without an open transaction its next epoch, or when those are used up a new

@@ -57,13 +57,9 @@ func (m *Machine) List(in statelog.Input, req *kmsg.ListTransactionsRequest) sta
 		return e
 	}
 	resp.UnknownStateFilters = f.unknown
-	for _, id := range m.sortedIDs() {
-		t := m.byID[id]
-		if !f.takes(t, in.Now.UnixMilli()) {
-			continue
-		}
+	for _, t := range m.sorted(func(t transaction) bool { return f.takes(t, in.Now.UnixMilli()) }) {
 		out := kmsg.NewListTransactionsResponseTransactionState()
-		out.TransactionalID, out.ProducerID, out.TransactionState = id, t.producerID, t.state.String()
+		out.TransactionalID, out.ProducerID, out.TransactionState = t.id, t.producerID, t.state.String()
 		resp.TransactionStates = append(resp.TransactionStates, out)
 	}
 	return e

@@ -43,22 +43,19 @@ func (m *Machine) Timeout(in statelog.Input, key string) statelog.Effects {
 // abortOverdue aborts transactions that have been open for longer than their producer said.
 func (m *Machine) abortOverdue(e *statelog.Effects, in statelog.Input) {
 	nowMs := in.Now.UnixMilli()
-	for _, id := range m.sortedIDs() {
-		t := m.byID[id]
-		if t.state == Ongoing && t.startedMs+int64(t.timeoutMs) < nowMs {
-			m.fence(e, in, t)
-			e.Notes = append(e.Notes, fmt.Sprintf("transaction of %q aborted: it was open for more than %d ms", id, t.timeoutMs))
-		}
+	overdue := func(t transaction) bool { return t.state == Ongoing && t.startedMs+int64(t.timeoutMs) < nowMs }
+	for _, t := range m.sorted(overdue) {
+		m.fence(e, in, t)
+		m.counted.Overdue++
+		e.Notes = append(e.Notes, fmt.Sprintf("transaction of %q aborted: it was open for more than %d ms", t.id, t.timeoutMs))
 	}
 }
 
 // expire forgets transactional ids that have not been used for long and have no open transaction.
 func (m *Machine) expire(e *statelog.Effects, in statelog.Input) {
 	beforeMs := in.Now.Add(-m.o.IDExpiration).UnixMilli()
-	for _, id := range m.sortedIDs() {
-		t := m.byID[id]
-		if t.updatedMs <= beforeMs && t.state != Ongoing && !t.state.prepared() {
-			e.Records = append(e.Records, statelog.Record{Key: keyOf(id)})
-		}
+	unused := func(t transaction) bool { return t.updatedMs <= beforeMs && t.state != Ongoing && !t.state.prepared() }
+	for _, t := range m.sorted(unused) {
+		e.Records = append(e.Records, statelog.Record{Key: keyOf(t.id)})
 	}
 }

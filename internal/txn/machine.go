@@ -33,13 +33,14 @@ type Options struct {
 	// (add.partitions.to.txn.retry.backoff.max.ms), at most MaxHeld of them for one id; then it is told to try again.
 	HoldFor time.Duration
 	MaxHeld int
+	MaxIDs  int // transactional ids that are remembered; a new one beyond them is refused
 }
 
 // Defaults are Kafka's.
 func Defaults() Options {
 	return Options{
 		MaxTimeoutMs: 900_000, AbortCheck: 10 * time.Second, IDExpiration: 7 * 24 * time.Hour, IDExpirationCheck: time.Hour,
-		HoldFor: 100 * time.Millisecond, MaxHeld: 64,
+		HoldFor: 100 * time.Millisecond, MaxHeld: 64, MaxIDs: 1_000_000,
 	}
 }
 
@@ -65,6 +66,9 @@ type Machine struct {
 	level int16                  // of transaction.version, finalized
 	byID  map[string]transaction // what the records say
 	soft  map[string]*soft
+
+	counted Stats // since the machine was loaded
+	full    bool  // whether it was said that new ids are refused
 }
 
 // soft is what is known of a transactional id beside its record.
@@ -75,7 +79,7 @@ type soft struct {
 
 // New makes an empty machine; level is the finalized transaction.version.
 func New(o Options, level int16) *Machine {
-	return &Machine{o: o, level: level, byID: map[string]transaction{}, soft: map[string]*soft{}}
+	return &Machine{o: o, level: level, byID: map[string]transaction{}, soft: map[string]*soft{}, counted: newStats()}
 }
 
 // SetLevel takes a new finalized transaction.version.
@@ -161,22 +165,23 @@ func (m *Machine) softly(id string) *soft {
 // Loaded implements statelog.Machine: what was prepared before is completed now.
 func (m *Machine) Loaded(in statelog.Input) statelog.Effects {
 	var e statelog.Effects
-	for _, id := range m.sortedIDs() {
-		if t := m.byID[id]; t.state.prepared() {
-			e.Calls = append(e.Calls, markersOf(t))
-		}
+	for _, t := range m.sorted(func(t transaction) bool { return t.state.prepared() }) {
+		e.Calls = append(e.Calls, markersOf(t))
 	}
 	e.Timers = append(e.Timers, m.abortTimer(in), m.expireTimer(in))
 	return e
 }
 
-func (m *Machine) sortedIDs() []string {
-	ids := make([]string, 0, len(m.byID))
-	for id := range m.byID {
-		ids = append(ids, id)
+// sorted gives the transactions that are asked for, by id: of very many those that matter are few.
+func (m *Machine) sorted(matters func(transaction) bool) []transaction {
+	var some []transaction
+	for _, t := range m.byID {
+		if matters(t) {
+			some = append(some, t)
+		}
 	}
-	slices.Sort(ids)
-	return ids
+	slices.SortFunc(some, func(a, b transaction) int { return strings.Compare(a.id, b.id) })
+	return some
 }
 
 // Records implements statelog.Machine.

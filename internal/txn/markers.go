@@ -31,6 +31,7 @@ func (m *Machine) MarkersWritten(in statelog.Input, w WriteMarkers) statelog.Eff
 	if !known || !t.state.prepared() || t.producerID != w.ID || t.epoch != w.Epoch {
 		return e
 	}
+	m.counted.completed(t, in.Now.UnixMilli())
 	done := t.complete(in.Now.UnixMilli())
 	e.Records = append(e.Records, done.record(m.level))
 	m.release(&e, in, done)
