@@ -28,7 +28,8 @@ proto: ## rewrite the Go code of our .proto files
 		--go_out=. --go_opt=module=kelp internal/schema/record/record.proto
 	$(PROTOC) --plugin=.cache/bin/protoc-gen-go --plugin=.cache/bin/protoc-gen-go-grpc -I. \
 		--go_out=. --go_opt=module=kelp --go-grpc_out=. --go-grpc_opt=module=kelp \
-		internal/seaweed/filerpb/filer.proto internal/seaweed/masterpb/master.proto
+		internal/seaweed/filerpb/filer.proto internal/seaweed/masterpb/master.proto \
+		internal/seaweed/mqpb/topic.proto internal/seaweed/mqpb/broker.proto internal/seaweed/mqpb/agent.proto
 
 build: ## compile everything, for every platform we ship
 	go build ./...

@@ -25,6 +25,8 @@ var mayImport = map[string][]string{
 	"storage/embedded":    {"storage", "vfs"},
 	"storage/seaweedfs":   {"storage", "seaweed"},
 	"seaweed":             {"seaweed/filerpb", "seaweed/masterpb"},
+	"seaweed/mq":          {"schema/record", "seaweed", "seaweed/filerpb", "seaweed/mqpb"},
+	"seaweed/mqpb":        {"schema/record", "seaweed/filerpb"},
 	"seaweed/filerpb":     {},
 	"seaweed/masterpb":    {},
 	"statelog":            {"storage", "batch"},

@@ -60,7 +60,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	filer := o.Filer
 	if filer == "" {
-		found, err := filers(ctx, o)
+		found, err := Nodes(ctx, o, "filer")
 		if err != nil {
 			return nil, err
 		}
@@ -105,16 +105,20 @@ func connect(a Address, o Options) (*grpc.ClientConn, error) {
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second}))
 }
 
-// filers asks the masters in turn, the leader they name first.
-func filers(ctx context.Context, o Options) ([]string, error) {
+// Nodes lists the servers of a kind ("filer", "broker") that the masters know, sorted. The masters
+// are asked in turn, the leader they name first. Addresses of brokers are to be dialled as they are.
+func Nodes(ctx context.Context, o Options, kind string) ([]string, error) {
+	if o.CallLimit == 0 {
+		o.CallLimit = defaultRPCLimit
+	}
 	var failed error
 	for _, m := range o.Masters {
-		found, err := filersOf(ctx, m, o)
+		found, err := nodesOf(ctx, m, o, kind)
 		if err == nil && len(found) > 0 {
 			return found, nil
 		}
 		if err == nil {
-			err = errors.New("it knows no filer")
+			err = fmt.Errorf("it knows no %s", kind)
 		}
 		failed = errors.Join(failed, fmt.Errorf("master %s: %w", m, err))
 	}
@@ -124,7 +128,7 @@ func filers(ctx context.Context, o Options) ([]string, error) {
 	return nil, failed
 }
 
-func filersOf(ctx context.Context, master string, o Options) ([]string, error) {
+func nodesOf(ctx context.Context, master string, o Options, kind string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.CallLimit)
 	defer cancel()
 	a, err := ParseAddress(master)
@@ -149,7 +153,7 @@ func filersOf(ctx context.Context, master string, o Options) ([]string, error) {
 		defer func() { _ = toLeader.Close() }()
 		conn = toLeader
 	}
-	nodes, err := masterpb.NewSeaweedClient(conn).ListClusterNodes(ctx, &masterpb.ListClusterNodesRequest{ClientType: "filer"})
+	nodes, err := masterpb.NewSeaweedClient(conn).ListClusterNodes(ctx, &masterpb.ListClusterNodesRequest{ClientType: kind})
 	if err != nil {
 		return nil, err
 	}

@@ -421,6 +421,83 @@ func (x *FuseAttributes) GetMd5() []byte {
 	return nil
 }
 
+// One record in a log file of SeaweedMQ: a big-endian uint32 with its length stands in front.
+type LogEntry struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	TsNs             int64                  `protobuf:"varint,1,opt,name=ts_ns,json=tsNs,proto3" json:"ts_ns,omitempty"`
+	PartitionKeyHash int32                  `protobuf:"varint,2,opt,name=partition_key_hash,json=partitionKeyHash,proto3" json:"partition_key_hash,omitempty"`
+	Data             []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	Key              []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	Offset           int64                  `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *LogEntry) Reset() {
+	*x = LogEntry{}
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogEntry) ProtoMessage() {}
+
+func (x *LogEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogEntry.ProtoReflect.Descriptor instead.
+func (*LogEntry) Descriptor() ([]byte, []int) {
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *LogEntry) GetTsNs() int64 {
+	if x != nil {
+		return x.TsNs
+	}
+	return 0
+}
+
+func (x *LogEntry) GetPartitionKeyHash() int32 {
+	if x != nil {
+		return x.PartitionKeyHash
+	}
+	return 0
+}
+
+func (x *LogEntry) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *LogEntry) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *LogEntry) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 type LookupDirectoryEntryRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
@@ -431,7 +508,7 @@ type LookupDirectoryEntryRequest struct {
 
 func (x *LookupDirectoryEntryRequest) Reset() {
 	*x = LookupDirectoryEntryRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[4]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -443,7 +520,7 @@ func (x *LookupDirectoryEntryRequest) String() string {
 func (*LookupDirectoryEntryRequest) ProtoMessage() {}
 
 func (x *LookupDirectoryEntryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[4]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -456,7 +533,7 @@ func (x *LookupDirectoryEntryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupDirectoryEntryRequest.ProtoReflect.Descriptor instead.
 func (*LookupDirectoryEntryRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{4}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LookupDirectoryEntryRequest) GetDirectory() string {
@@ -482,7 +559,7 @@ type LookupDirectoryEntryResponse struct {
 
 func (x *LookupDirectoryEntryResponse) Reset() {
 	*x = LookupDirectoryEntryResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[5]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +571,7 @@ func (x *LookupDirectoryEntryResponse) String() string {
 func (*LookupDirectoryEntryResponse) ProtoMessage() {}
 
 func (x *LookupDirectoryEntryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[5]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +584,7 @@ func (x *LookupDirectoryEntryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupDirectoryEntryResponse.ProtoReflect.Descriptor instead.
 func (*LookupDirectoryEntryResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{5}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LookupDirectoryEntryResponse) GetEntry() *Entry {
@@ -530,7 +607,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[6]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +619,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[6]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +632,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{6}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListEntriesRequest) GetDirectory() string {
@@ -602,7 +679,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[7]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +691,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[7]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +704,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{7}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListEntriesResponse) GetEntry() *Entry {
@@ -649,7 +726,7 @@ type CreateEntryRequest struct {
 
 func (x *CreateEntryRequest) Reset() {
 	*x = CreateEntryRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[8]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +738,7 @@ func (x *CreateEntryRequest) String() string {
 func (*CreateEntryRequest) ProtoMessage() {}
 
 func (x *CreateEntryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[8]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +751,7 @@ func (x *CreateEntryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEntryRequest.ProtoReflect.Descriptor instead.
 func (*CreateEntryRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{8}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CreateEntryRequest) GetDirectory() string {
@@ -715,7 +792,7 @@ type CreateEntryResponse struct {
 
 func (x *CreateEntryResponse) Reset() {
 	*x = CreateEntryResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[9]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -727,7 +804,7 @@ func (x *CreateEntryResponse) String() string {
 func (*CreateEntryResponse) ProtoMessage() {}
 
 func (x *CreateEntryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[9]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -740,7 +817,7 @@ func (x *CreateEntryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEntryResponse.ProtoReflect.Descriptor instead.
 func (*CreateEntryResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{9}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateEntryResponse) GetError() string {
@@ -768,7 +845,7 @@ type UpdateEntryRequest struct {
 
 func (x *UpdateEntryRequest) Reset() {
 	*x = UpdateEntryRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[10]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +857,7 @@ func (x *UpdateEntryRequest) String() string {
 func (*UpdateEntryRequest) ProtoMessage() {}
 
 func (x *UpdateEntryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[10]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +870,7 @@ func (x *UpdateEntryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEntryRequest.ProtoReflect.Descriptor instead.
 func (*UpdateEntryRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{10}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateEntryRequest) GetDirectory() string {
@@ -825,7 +902,7 @@ type UpdateEntryResponse struct {
 
 func (x *UpdateEntryResponse) Reset() {
 	*x = UpdateEntryResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[11]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +914,7 @@ func (x *UpdateEntryResponse) String() string {
 func (*UpdateEntryResponse) ProtoMessage() {}
 
 func (x *UpdateEntryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[11]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +927,7 @@ func (x *UpdateEntryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEntryResponse.ProtoReflect.Descriptor instead.
 func (*UpdateEntryResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{11}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{12}
 }
 
 type DeleteEntryRequest struct {
@@ -866,7 +943,7 @@ type DeleteEntryRequest struct {
 
 func (x *DeleteEntryRequest) Reset() {
 	*x = DeleteEntryRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[12]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +955,7 @@ func (x *DeleteEntryRequest) String() string {
 func (*DeleteEntryRequest) ProtoMessage() {}
 
 func (x *DeleteEntryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[12]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +968,7 @@ func (x *DeleteEntryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEntryRequest.ProtoReflect.Descriptor instead.
 func (*DeleteEntryRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{12}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeleteEntryRequest) GetDirectory() string {
@@ -938,7 +1015,7 @@ type DeleteEntryResponse struct {
 
 func (x *DeleteEntryResponse) Reset() {
 	*x = DeleteEntryResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[13]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1027,7 @@ func (x *DeleteEntryResponse) String() string {
 func (*DeleteEntryResponse) ProtoMessage() {}
 
 func (x *DeleteEntryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[13]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1040,7 @@ func (x *DeleteEntryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEntryResponse.ProtoReflect.Descriptor instead.
 func (*DeleteEntryResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{13}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteEntryResponse) GetError() string {
@@ -990,7 +1067,7 @@ type AssignVolumeRequest struct {
 
 func (x *AssignVolumeRequest) Reset() {
 	*x = AssignVolumeRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[14]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1079,7 @@ func (x *AssignVolumeRequest) String() string {
 func (*AssignVolumeRequest) ProtoMessage() {}
 
 func (x *AssignVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[14]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1092,7 @@ func (x *AssignVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignVolumeRequest.ProtoReflect.Descriptor instead.
 func (*AssignVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{14}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AssignVolumeRequest) GetCount() int32 {
@@ -1097,7 +1174,7 @@ type AssignVolumeResponse struct {
 
 func (x *AssignVolumeResponse) Reset() {
 	*x = AssignVolumeResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[15]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1186,7 @@ func (x *AssignVolumeResponse) String() string {
 func (*AssignVolumeResponse) ProtoMessage() {}
 
 func (x *AssignVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[15]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1199,7 @@ func (x *AssignVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignVolumeResponse.ProtoReflect.Descriptor instead.
 func (*AssignVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{15}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AssignVolumeResponse) GetFileId() string {
@@ -1193,7 +1270,7 @@ type Location struct {
 
 func (x *Location) Reset() {
 	*x = Location{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[16]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1282,7 @@ func (x *Location) String() string {
 func (*Location) ProtoMessage() {}
 
 func (x *Location) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[16]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1295,7 @@ func (x *Location) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Location.ProtoReflect.Descriptor instead.
 func (*Location) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{16}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Location) GetUrl() string {
@@ -1258,7 +1335,7 @@ type Locations struct {
 
 func (x *Locations) Reset() {
 	*x = Locations{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[17]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1347,7 @@ func (x *Locations) String() string {
 func (*Locations) ProtoMessage() {}
 
 func (x *Locations) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[17]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1360,7 @@ func (x *Locations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Locations.ProtoReflect.Descriptor instead.
 func (*Locations) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{17}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Locations) GetLocations() []*Location {
@@ -1302,7 +1379,7 @@ type LookupVolumeRequest struct {
 
 func (x *LookupVolumeRequest) Reset() {
 	*x = LookupVolumeRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[18]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1391,7 @@ func (x *LookupVolumeRequest) String() string {
 func (*LookupVolumeRequest) ProtoMessage() {}
 
 func (x *LookupVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[18]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1404,7 @@ func (x *LookupVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupVolumeRequest.ProtoReflect.Descriptor instead.
 func (*LookupVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{18}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LookupVolumeRequest) GetVolumeIds() []string {
@@ -1346,7 +1423,7 @@ type LookupVolumeResponse struct {
 
 func (x *LookupVolumeResponse) Reset() {
 	*x = LookupVolumeResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[19]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1435,7 @@ func (x *LookupVolumeResponse) String() string {
 func (*LookupVolumeResponse) ProtoMessage() {}
 
 func (x *LookupVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[19]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1448,7 @@ func (x *LookupVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupVolumeResponse.ProtoReflect.Descriptor instead.
 func (*LookupVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{19}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LookupVolumeResponse) GetLocationsMap() map[string]*Locations {
@@ -1394,7 +1471,7 @@ type LockRequest struct {
 
 func (x *LockRequest) Reset() {
 	*x = LockRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[20]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1483,7 @@ func (x *LockRequest) String() string {
 func (*LockRequest) ProtoMessage() {}
 
 func (x *LockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[20]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1496,7 @@ func (x *LockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockRequest.ProtoReflect.Descriptor instead.
 func (*LockRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{20}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LockRequest) GetName() string {
@@ -1470,7 +1547,7 @@ type LockResponse struct {
 
 func (x *LockResponse) Reset() {
 	*x = LockResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[21]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1559,7 @@ func (x *LockResponse) String() string {
 func (*LockResponse) ProtoMessage() {}
 
 func (x *LockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[21]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1572,7 @@ func (x *LockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockResponse.ProtoReflect.Descriptor instead.
 func (*LockResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{21}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LockResponse) GetRenewToken() string {
@@ -1544,7 +1621,7 @@ type UnlockRequest struct {
 
 func (x *UnlockRequest) Reset() {
 	*x = UnlockRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[22]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1633,7 @@ func (x *UnlockRequest) String() string {
 func (*UnlockRequest) ProtoMessage() {}
 
 func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[22]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1646,7 @@ func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnlockRequest.ProtoReflect.Descriptor instead.
 func (*UnlockRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{22}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UnlockRequest) GetName() string {
@@ -1603,7 +1680,7 @@ type UnlockResponse struct {
 
 func (x *UnlockResponse) Reset() {
 	*x = UnlockResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[23]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1692,7 @@ func (x *UnlockResponse) String() string {
 func (*UnlockResponse) ProtoMessage() {}
 
 func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[23]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1705,7 @@ func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnlockResponse.ProtoReflect.Descriptor instead.
 func (*UnlockResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{23}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UnlockResponse) GetError() string {
@@ -1653,7 +1730,7 @@ type GetFilerConfigurationRequest struct {
 
 func (x *GetFilerConfigurationRequest) Reset() {
 	*x = GetFilerConfigurationRequest{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[24]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1742,7 @@ func (x *GetFilerConfigurationRequest) String() string {
 func (*GetFilerConfigurationRequest) ProtoMessage() {}
 
 func (x *GetFilerConfigurationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[24]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1755,7 @@ func (x *GetFilerConfigurationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFilerConfigurationRequest.ProtoReflect.Descriptor instead.
 func (*GetFilerConfigurationRequest) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{24}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{25}
 }
 
 type GetFilerConfigurationResponse struct {
@@ -1700,7 +1777,7 @@ type GetFilerConfigurationResponse struct {
 
 func (x *GetFilerConfigurationResponse) Reset() {
 	*x = GetFilerConfigurationResponse{}
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[25]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1712,7 +1789,7 @@ func (x *GetFilerConfigurationResponse) String() string {
 func (*GetFilerConfigurationResponse) ProtoMessage() {}
 
 func (x *GetFilerConfigurationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[25]
+	mi := &file_internal_seaweed_filerpb_filer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1725,7 +1802,7 @@ func (x *GetFilerConfigurationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFilerConfigurationResponse.ProtoReflect.Descriptor instead.
 func (*GetFilerConfigurationResponse) Descriptor() ([]byte, []int) {
-	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{25}
+	return file_internal_seaweed_filerpb_filer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetFilerConfigurationResponse) GetMasters() []string {
@@ -1843,7 +1920,13 @@ const file_internal_seaweed_filerpb_filer_proto_rawDesc = "" +
 	"\x04mime\x18\a \x01(\tR\x04mime\x12\x17\n" +
 	"\attl_sec\x18\n" +
 	" \x01(\x05R\x06ttlSec\x12\x10\n" +
-	"\x03md5\x18\x0e \x01(\fR\x03md5\"O\n" +
+	"\x03md5\x18\x0e \x01(\fR\x03md5\"\x8b\x01\n" +
+	"\bLogEntry\x12\x13\n" +
+	"\x05ts_ns\x18\x01 \x01(\x03R\x04tsNs\x12,\n" +
+	"\x12partition_key_hash\x18\x02 \x01(\x05R\x10partitionKeyHash\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x12\x16\n" +
+	"\x06offset\x18\x05 \x01(\x03R\x06offset\"O\n" +
 	"\x1bLookupDirectoryEntryRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"E\n" +
@@ -2001,75 +2084,76 @@ func file_internal_seaweed_filerpb_filer_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_seaweed_filerpb_filer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_seaweed_filerpb_filer_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_internal_seaweed_filerpb_filer_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_internal_seaweed_filerpb_filer_proto_goTypes = []any{
 	(FilerError)(0),                       // 0: filer_pb.FilerError
 	(*Entry)(nil),                         // 1: filer_pb.Entry
 	(*FileChunk)(nil),                     // 2: filer_pb.FileChunk
 	(*FileId)(nil),                        // 3: filer_pb.FileId
 	(*FuseAttributes)(nil),                // 4: filer_pb.FuseAttributes
-	(*LookupDirectoryEntryRequest)(nil),   // 5: filer_pb.LookupDirectoryEntryRequest
-	(*LookupDirectoryEntryResponse)(nil),  // 6: filer_pb.LookupDirectoryEntryResponse
-	(*ListEntriesRequest)(nil),            // 7: filer_pb.ListEntriesRequest
-	(*ListEntriesResponse)(nil),           // 8: filer_pb.ListEntriesResponse
-	(*CreateEntryRequest)(nil),            // 9: filer_pb.CreateEntryRequest
-	(*CreateEntryResponse)(nil),           // 10: filer_pb.CreateEntryResponse
-	(*UpdateEntryRequest)(nil),            // 11: filer_pb.UpdateEntryRequest
-	(*UpdateEntryResponse)(nil),           // 12: filer_pb.UpdateEntryResponse
-	(*DeleteEntryRequest)(nil),            // 13: filer_pb.DeleteEntryRequest
-	(*DeleteEntryResponse)(nil),           // 14: filer_pb.DeleteEntryResponse
-	(*AssignVolumeRequest)(nil),           // 15: filer_pb.AssignVolumeRequest
-	(*AssignVolumeResponse)(nil),          // 16: filer_pb.AssignVolumeResponse
-	(*Location)(nil),                      // 17: filer_pb.Location
-	(*Locations)(nil),                     // 18: filer_pb.Locations
-	(*LookupVolumeRequest)(nil),           // 19: filer_pb.LookupVolumeRequest
-	(*LookupVolumeResponse)(nil),          // 20: filer_pb.LookupVolumeResponse
-	(*LockRequest)(nil),                   // 21: filer_pb.LockRequest
-	(*LockResponse)(nil),                  // 22: filer_pb.LockResponse
-	(*UnlockRequest)(nil),                 // 23: filer_pb.UnlockRequest
-	(*UnlockResponse)(nil),                // 24: filer_pb.UnlockResponse
-	(*GetFilerConfigurationRequest)(nil),  // 25: filer_pb.GetFilerConfigurationRequest
-	(*GetFilerConfigurationResponse)(nil), // 26: filer_pb.GetFilerConfigurationResponse
-	nil,                                   // 27: filer_pb.Entry.ExtendedEntry
-	nil,                                   // 28: filer_pb.UpdateEntryRequest.ExpectedExtendedEntry
-	nil,                                   // 29: filer_pb.LookupVolumeResponse.LocationsMapEntry
+	(*LogEntry)(nil),                      // 5: filer_pb.LogEntry
+	(*LookupDirectoryEntryRequest)(nil),   // 6: filer_pb.LookupDirectoryEntryRequest
+	(*LookupDirectoryEntryResponse)(nil),  // 7: filer_pb.LookupDirectoryEntryResponse
+	(*ListEntriesRequest)(nil),            // 8: filer_pb.ListEntriesRequest
+	(*ListEntriesResponse)(nil),           // 9: filer_pb.ListEntriesResponse
+	(*CreateEntryRequest)(nil),            // 10: filer_pb.CreateEntryRequest
+	(*CreateEntryResponse)(nil),           // 11: filer_pb.CreateEntryResponse
+	(*UpdateEntryRequest)(nil),            // 12: filer_pb.UpdateEntryRequest
+	(*UpdateEntryResponse)(nil),           // 13: filer_pb.UpdateEntryResponse
+	(*DeleteEntryRequest)(nil),            // 14: filer_pb.DeleteEntryRequest
+	(*DeleteEntryResponse)(nil),           // 15: filer_pb.DeleteEntryResponse
+	(*AssignVolumeRequest)(nil),           // 16: filer_pb.AssignVolumeRequest
+	(*AssignVolumeResponse)(nil),          // 17: filer_pb.AssignVolumeResponse
+	(*Location)(nil),                      // 18: filer_pb.Location
+	(*Locations)(nil),                     // 19: filer_pb.Locations
+	(*LookupVolumeRequest)(nil),           // 20: filer_pb.LookupVolumeRequest
+	(*LookupVolumeResponse)(nil),          // 21: filer_pb.LookupVolumeResponse
+	(*LockRequest)(nil),                   // 22: filer_pb.LockRequest
+	(*LockResponse)(nil),                  // 23: filer_pb.LockResponse
+	(*UnlockRequest)(nil),                 // 24: filer_pb.UnlockRequest
+	(*UnlockResponse)(nil),                // 25: filer_pb.UnlockResponse
+	(*GetFilerConfigurationRequest)(nil),  // 26: filer_pb.GetFilerConfigurationRequest
+	(*GetFilerConfigurationResponse)(nil), // 27: filer_pb.GetFilerConfigurationResponse
+	nil,                                   // 28: filer_pb.Entry.ExtendedEntry
+	nil,                                   // 29: filer_pb.UpdateEntryRequest.ExpectedExtendedEntry
+	nil,                                   // 30: filer_pb.LookupVolumeResponse.LocationsMapEntry
 }
 var file_internal_seaweed_filerpb_filer_proto_depIdxs = []int32{
 	2,  // 0: filer_pb.Entry.chunks:type_name -> filer_pb.FileChunk
 	4,  // 1: filer_pb.Entry.attributes:type_name -> filer_pb.FuseAttributes
-	27, // 2: filer_pb.Entry.extended:type_name -> filer_pb.Entry.ExtendedEntry
+	28, // 2: filer_pb.Entry.extended:type_name -> filer_pb.Entry.ExtendedEntry
 	3,  // 3: filer_pb.FileChunk.fid:type_name -> filer_pb.FileId
 	1,  // 4: filer_pb.LookupDirectoryEntryResponse.entry:type_name -> filer_pb.Entry
 	1,  // 5: filer_pb.ListEntriesResponse.entry:type_name -> filer_pb.Entry
 	1,  // 6: filer_pb.CreateEntryRequest.entry:type_name -> filer_pb.Entry
 	0,  // 7: filer_pb.CreateEntryResponse.error_code:type_name -> filer_pb.FilerError
 	1,  // 8: filer_pb.UpdateEntryRequest.entry:type_name -> filer_pb.Entry
-	28, // 9: filer_pb.UpdateEntryRequest.expected_extended:type_name -> filer_pb.UpdateEntryRequest.ExpectedExtendedEntry
-	17, // 10: filer_pb.AssignVolumeResponse.location:type_name -> filer_pb.Location
-	17, // 11: filer_pb.AssignVolumeResponse.replicas:type_name -> filer_pb.Location
-	17, // 12: filer_pb.Locations.locations:type_name -> filer_pb.Location
-	29, // 13: filer_pb.LookupVolumeResponse.locations_map:type_name -> filer_pb.LookupVolumeResponse.LocationsMapEntry
-	18, // 14: filer_pb.LookupVolumeResponse.LocationsMapEntry.value:type_name -> filer_pb.Locations
-	5,  // 15: filer_pb.SeaweedFiler.LookupDirectoryEntry:input_type -> filer_pb.LookupDirectoryEntryRequest
-	7,  // 16: filer_pb.SeaweedFiler.ListEntries:input_type -> filer_pb.ListEntriesRequest
-	9,  // 17: filer_pb.SeaweedFiler.CreateEntry:input_type -> filer_pb.CreateEntryRequest
-	11, // 18: filer_pb.SeaweedFiler.UpdateEntry:input_type -> filer_pb.UpdateEntryRequest
-	13, // 19: filer_pb.SeaweedFiler.DeleteEntry:input_type -> filer_pb.DeleteEntryRequest
-	15, // 20: filer_pb.SeaweedFiler.AssignVolume:input_type -> filer_pb.AssignVolumeRequest
-	19, // 21: filer_pb.SeaweedFiler.LookupVolume:input_type -> filer_pb.LookupVolumeRequest
-	21, // 22: filer_pb.SeaweedFiler.DistributedLock:input_type -> filer_pb.LockRequest
-	23, // 23: filer_pb.SeaweedFiler.DistributedUnlock:input_type -> filer_pb.UnlockRequest
-	25, // 24: filer_pb.SeaweedFiler.GetFilerConfiguration:input_type -> filer_pb.GetFilerConfigurationRequest
-	6,  // 25: filer_pb.SeaweedFiler.LookupDirectoryEntry:output_type -> filer_pb.LookupDirectoryEntryResponse
-	8,  // 26: filer_pb.SeaweedFiler.ListEntries:output_type -> filer_pb.ListEntriesResponse
-	10, // 27: filer_pb.SeaweedFiler.CreateEntry:output_type -> filer_pb.CreateEntryResponse
-	12, // 28: filer_pb.SeaweedFiler.UpdateEntry:output_type -> filer_pb.UpdateEntryResponse
-	14, // 29: filer_pb.SeaweedFiler.DeleteEntry:output_type -> filer_pb.DeleteEntryResponse
-	16, // 30: filer_pb.SeaweedFiler.AssignVolume:output_type -> filer_pb.AssignVolumeResponse
-	20, // 31: filer_pb.SeaweedFiler.LookupVolume:output_type -> filer_pb.LookupVolumeResponse
-	22, // 32: filer_pb.SeaweedFiler.DistributedLock:output_type -> filer_pb.LockResponse
-	24, // 33: filer_pb.SeaweedFiler.DistributedUnlock:output_type -> filer_pb.UnlockResponse
-	26, // 34: filer_pb.SeaweedFiler.GetFilerConfiguration:output_type -> filer_pb.GetFilerConfigurationResponse
+	29, // 9: filer_pb.UpdateEntryRequest.expected_extended:type_name -> filer_pb.UpdateEntryRequest.ExpectedExtendedEntry
+	18, // 10: filer_pb.AssignVolumeResponse.location:type_name -> filer_pb.Location
+	18, // 11: filer_pb.AssignVolumeResponse.replicas:type_name -> filer_pb.Location
+	18, // 12: filer_pb.Locations.locations:type_name -> filer_pb.Location
+	30, // 13: filer_pb.LookupVolumeResponse.locations_map:type_name -> filer_pb.LookupVolumeResponse.LocationsMapEntry
+	19, // 14: filer_pb.LookupVolumeResponse.LocationsMapEntry.value:type_name -> filer_pb.Locations
+	6,  // 15: filer_pb.SeaweedFiler.LookupDirectoryEntry:input_type -> filer_pb.LookupDirectoryEntryRequest
+	8,  // 16: filer_pb.SeaweedFiler.ListEntries:input_type -> filer_pb.ListEntriesRequest
+	10, // 17: filer_pb.SeaweedFiler.CreateEntry:input_type -> filer_pb.CreateEntryRequest
+	12, // 18: filer_pb.SeaweedFiler.UpdateEntry:input_type -> filer_pb.UpdateEntryRequest
+	14, // 19: filer_pb.SeaweedFiler.DeleteEntry:input_type -> filer_pb.DeleteEntryRequest
+	16, // 20: filer_pb.SeaweedFiler.AssignVolume:input_type -> filer_pb.AssignVolumeRequest
+	20, // 21: filer_pb.SeaweedFiler.LookupVolume:input_type -> filer_pb.LookupVolumeRequest
+	22, // 22: filer_pb.SeaweedFiler.DistributedLock:input_type -> filer_pb.LockRequest
+	24, // 23: filer_pb.SeaweedFiler.DistributedUnlock:input_type -> filer_pb.UnlockRequest
+	26, // 24: filer_pb.SeaweedFiler.GetFilerConfiguration:input_type -> filer_pb.GetFilerConfigurationRequest
+	7,  // 25: filer_pb.SeaweedFiler.LookupDirectoryEntry:output_type -> filer_pb.LookupDirectoryEntryResponse
+	9,  // 26: filer_pb.SeaweedFiler.ListEntries:output_type -> filer_pb.ListEntriesResponse
+	11, // 27: filer_pb.SeaweedFiler.CreateEntry:output_type -> filer_pb.CreateEntryResponse
+	13, // 28: filer_pb.SeaweedFiler.UpdateEntry:output_type -> filer_pb.UpdateEntryResponse
+	15, // 29: filer_pb.SeaweedFiler.DeleteEntry:output_type -> filer_pb.DeleteEntryResponse
+	17, // 30: filer_pb.SeaweedFiler.AssignVolume:output_type -> filer_pb.AssignVolumeResponse
+	21, // 31: filer_pb.SeaweedFiler.LookupVolume:output_type -> filer_pb.LookupVolumeResponse
+	23, // 32: filer_pb.SeaweedFiler.DistributedLock:output_type -> filer_pb.LockResponse
+	25, // 33: filer_pb.SeaweedFiler.DistributedUnlock:output_type -> filer_pb.UnlockResponse
+	27, // 34: filer_pb.SeaweedFiler.GetFilerConfiguration:output_type -> filer_pb.GetFilerConfigurationResponse
 	25, // [25:35] is the sub-list for method output_type
 	15, // [15:25] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name
@@ -2088,7 +2172,7 @@ func file_internal_seaweed_filerpb_filer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_seaweed_filerpb_filer_proto_rawDesc), len(file_internal_seaweed_filerpb_filer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
