@@ -19,21 +19,47 @@ import (
 const (
 	producers = 8 // producers and partitions of the throughput loads
 	clients   = 2 // franz-go clients that they share
+
+	slowerCodec = 2 // loads with a codec move so much less, as the clients compress for longest
 )
 
+// codec is a compression that clients may choose; the empty name is none.
+type codec struct {
+	name string
+	with kgo.CompressionCodec
+}
+
+var codecs = []codec{
+	{"", kgo.NoCompression()},
+	{"lz4", kgo.Lz4Compression()},
+	{"snappy", kgo.SnappyCompression()},
+	{"zstd", kgo.ZstdCompression()},
+	{"gzip", kgo.GzipCompression()},
+}
+
+// produceAll is the load without compression and with each codec.
+func produceAll(s Size) (all []turns.Scenario) {
+	for _, c := range codecs {
+		all = append(all, produce(s, c))
+	}
+	return all
+}
+
 // produce is the load of franz-go, idempotent, acks=all.
-func produce(s Size, useLZ4 bool) turns.Scenario {
+func produce(s Size, c codec) turns.Scenario {
 	sc := turns.Scenario{
 		Name: "produce", Doc: "Records of 1 KiB from 8 producers to 8 partitions, idempotent, acks=all, linger 5 ms, 2 franz-go clients.",
 	}
-	if useLZ4 {
-		sc.Name, sc.Doc = "produce-lz4", sc.Doc+" lz4; bytes are those of the values before compression."
+	if c.name != "" {
+		sc.Name = "produce-" + c.name
+		sc.Doc += " Compressed with " + c.name + "; bytes are those of the values before compression."
+		s.Bytes, s.WarmBytes = s.Bytes/slowerCodec, s.WarmBytes/slowerCodec
 	}
 	sc.Run = func(ctx context.Context, t *turns.Turn) error {
 		if err := bare.CreateTopic(t.Addr, sc.Name, producers); err != nil {
 			return err
 		}
-		cls, err := producing(t.Addr, sc.Name, useLZ4)
+		cls, err := producing(t.Addr, sc.Name, c)
 		if err != nil {
 			return err
 		}
@@ -55,16 +81,12 @@ func produce(s Size, useLZ4 bool) turns.Scenario {
 	return sc
 }
 
-func producing(addr, topic string, useLZ4 bool) ([]*kgo.Client, error) {
-	codec := kgo.NoCompression()
-	if useLZ4 {
-		codec = kgo.Lz4Compression()
-	}
+func producing(addr, topic string, c codec) ([]*kgo.Client, error) {
 	var cls []*kgo.Client
 	for range clients {
 		cl, err := kgo.NewClient(
 			kgo.SeedBrokers(addr), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-			kgo.ProducerLinger(5*time.Millisecond), kgo.ProducerBatchCompression(codec), kgo.MaxBufferedRecords(32<<10),
+			kgo.ProducerLinger(5*time.Millisecond), kgo.ProducerBatchCompression(c.with), kgo.MaxBufferedRecords(32<<10),
 		)
 		if err != nil {
 			return nil, err

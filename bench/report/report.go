@@ -22,6 +22,7 @@ type Goal struct {
 	Scenario, Metric string
 	Pair             Pair // Theirs empty: the number of Ours itself
 	AtLeast, AtMost  float64
+	Peer             string // whose own ratio the goal is; empty: it was set
 }
 
 // Report is a whole result.
@@ -196,6 +197,9 @@ func (r *Report) goals(b *strings.Builder) {
 		}
 		if (g.AtMost > 0 && s.median <= g.AtMost) || (g.AtLeast > 0 && s.median >= g.AtLeast) {
 			reached = "yes"
+		}
+		if g.Peer != "" {
+			want += " (" + g.Peer + ")"
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", g.Scenario, g.Metric, what, want, s, reached)
 	}

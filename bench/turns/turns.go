@@ -40,6 +40,7 @@ type Sample struct {
 type Turn struct {
 	*harness.Broker
 	Process proc.Process
+	Dir     string        // the server's folder
 	Started time.Duration // from the start of the process to its first answer
 	record  func(metric string, value float64)
 }
@@ -131,7 +132,7 @@ func (p Plan) turn(ctx context.Context, sc Scenario, s servers.Server) (samples 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close(), os.RemoveAll(dir)) }()
-	t := &Turn{Broker: b, Process: proc.Process{Pid: b.Pid()}, Started: b.Started, record: func(metric string, value float64) {
+	t := &Turn{Broker: b, Process: proc.Process{Pid: b.Pid()}, Dir: dir, Started: b.Started, record: func(metric string, value float64) {
 		samples = append(samples, Sample{Scenario: sc.Name, Server: s.Name, Metric: metric, Value: value})
 	}}
 	err = sc.Run(ctx, t)
@@ -140,7 +141,15 @@ func (p Plan) turn(ctx context.Context, sc Scenario, s servers.Server) (samples 
 
 // Restart ends the server by SIGTERM and starts it again on the same data.
 func (t *Turn) Restart() error {
-	if err := t.Broker.Restart(); err != nil {
+	if err := t.Broker.Close(); err != nil {
+		return err
+	}
+	return t.Resume()
+}
+
+// Resume starts a server that has ended on its data.
+func (t *Turn) Resume() error {
+	if err := t.Broker.Resume(); err != nil {
 		return err
 	}
 	t.Process, t.Started = proc.Process{Pid: t.Pid()}, t.Broker.Started

@@ -46,6 +46,7 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "turns of each server")
 	gigabytes := flag.Float64("gb", 2, "10^9 bytes of values in the throughput loads, of which a third more warms up")
 	seconds := flag.Float64("seconds", 8, "length of the loads that are measured by time")
+	full := flag.Float64("full-gb", 10, "10^9 bytes of values that start-full finds")
 	dir := flag.String("dir", "", "folder on the disk to measure; empty: a temporary one")
 	out := flag.String("out", "", "NAME: write results/NAME.md and .json; empty: only print")
 	flags := flag.String("kelp-flags", "", "further flags of kelp serve, separated by spaces")
@@ -60,7 +61,7 @@ func run(ctx context.Context) error {
 
 	bytes := int64(*gigabytes * 1e9)
 	size := load.Size{
-		WarmBytes: bytes / 3, Bytes: bytes, Duration: time.Duration(*seconds * float64(time.Second)), Partitions: []int{1000, 5000},
+		WarmBytes: bytes / 3, Bytes: bytes, Duration: time.Duration(*seconds * float64(time.Second)), Partitions: []int{1000, 5000}, FullBytes: int64(*full * 1e9),
 	}
 	all := scenarios(size)
 	if *which == "list" {
