@@ -29,6 +29,7 @@ const (
 	itemBytes        = 64
 	maxChunkItems    = 1 << 16
 	maxPayloadBytes  = 1 << 30
+	maxTableBytes    = chunkHeaderBytes + maxChunkItems*itemBytes
 )
 
 // fileKind says who wrote a file.
@@ -86,6 +87,8 @@ type chunkHeader struct {
 	file       uint64
 	synced     uint64
 	appendedMs int64
+
+	mended []byte // header and table, where one bit had to be flipped back
 }
 
 func (c *chunkHeader) size() int64 { return int64(c.table) + c.payload }

@@ -111,7 +111,11 @@ func (s *Store) loadSnapshot(all found) (*snapshot, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	if s.fromTheFirst(all) {
+	whole, err := s.fromTheFirst(all)
+	if err != nil {
+		return nil, errors.Join(append(errs, err)...)
+	}
+	if whole {
 		return &snapshot{}, nil
 	}
 	errs = append(errs, fmt.Errorf("%w: no snapshot of %s is whole; kelp log repair makes one from the data files", storage.ErrCorrupt, s.dir))
@@ -120,26 +124,26 @@ func (s *Store) loadSnapshot(all found) (*snapshot, error) {
 
 // fromTheFirst says whether everything that ever happened is in the journal files, as before the
 // first snapshot: chunk 1 is there, or nothing was ever durable.
-func (s *Store) fromTheFirst(all found) bool {
+func (s *Store) fromTheFirst(all found) (bool, error) {
 	for _, seq := range all.journals {
 		f, err := s.o.FS.Open(filepath.Join(s.dir, fileName(journalFile, seq)))
 		if err != nil {
-			return false
+			return false, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 		}
 		chunks, _, err := listChunks(f, seq)
 		if err = errors.Join(err, f.Close()); err != nil {
-			return false
+			return false, err
 		}
 		for _, c := range chunks {
 			if c.seq == 1 {
-				return true
+				return true, nil
 			}
 			if c.synced > 0 {
-				return false
+				return false, nil
 			}
 		}
 	}
-	return true
+	return true, nil
 }
 
 func readWhole(fs vfs.FS, name string) ([]byte, error) {

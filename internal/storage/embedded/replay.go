@@ -48,7 +48,7 @@ func (r *reader) bytes(off int64, n int) ([]byte, error) {
 	return r.buf[off-r.at : off-r.at+int64(n)], nil
 }
 
-// table reads the header and the items of the chunk at an offset.
+// table reads the header and the items of the chunk at an offset, mended when one bit is wrong.
 func (r *reader) table(pos int64) (chunkHeader, []item, error) {
 	b, err := r.bytes(pos, chunkHeaderBytes)
 	if err != nil {
@@ -56,19 +56,40 @@ func (r *reader) table(pos int64) (chunkHeader, []item, error) {
 	}
 	h, ok := parseChunkHeader(b)
 	if ok {
-		if b, err = r.bytes(pos, h.table); err != nil {
+		if b, err = r.bytes(pos, h.table); err != nil && !errors.Is(err, storage.ErrCorrupt) {
 			return h, nil, err
 		}
-		ok = h.checkTable(b)
+		ok = err == nil && h.checkTable(b)
 	}
 	if !ok {
-		return h, nil, fmt.Errorf("%w: no chunk at %d", storage.ErrCorrupt, pos)
+		if b, err = r.mend(pos); err != nil {
+			return h, nil, err
+		}
+		h, _ = parseChunkHeader(b)
+		h.mended = b
 	}
 	items := make([]item, h.items)
 	for i := range items {
 		items[i] = parseItem(b[chunkHeaderBytes+i*itemBytes:])
 	}
 	return h, items, nil
+}
+
+// mend gives the header and table at an offset as they were before one bit was flipped.
+func (r *reader) mend(pos int64) ([]byte, error) {
+	b, err := r.bytes(pos, chunkHeaderBytes)
+	if err != nil {
+		return nil, err
+	}
+	if likeTable(b) {
+		if b, err = r.bytes(pos, int(min(maxTableBytes, r.size-pos))); err != nil {
+			return nil, err
+		}
+		if b = mendTable(b, pos); b != nil {
+			return b, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no chunk at %d", storage.ErrCorrupt, pos)
 }
 
 // chunkAt is where a chunk lies.
@@ -281,7 +302,7 @@ func (s *Store) replayChunks(j *journal, r *reader, synced uint64) (whole bool, 
 func (s *Store) remains(r *reader, j *journal) {
 	from := max(j.end, fileHeaderBytes)
 	b, err := r.bytes(from, int(min(windowBytes, r.size-from)))
-	if err != nil || len(bytes.Trim(b, "\x00")) == 0 {
+	if err != nil || zero(b) {
 		return
 	}
 	if _, _, err := readFooter(r.f); err == nil {
@@ -304,6 +325,32 @@ func (s *Store) dropped(j *journal, from int, why string) {
 		"file", j.f.name, "why", why, "at", j.chunks[from].pos, "dropped_chunks", chunks, "dropped_bytes", bytes)
 }
 
+// written says that the payloads of a chunk are as they were written, but for one bit if the table is
+// whole: otherwise it is a torn tail.
+func (s *Store) written(r *reader, f *file, items []item, pos int64, mended bool) bool {
+	flips := 0
+	var of *item
+	for i := range items {
+		it := &items[i]
+		b, err := r.bytes(pos, int(it.size))
+		if err != nil {
+			return false
+		}
+		if checksum(b) != it.crc {
+			if flips++; flips > 1 || mended || !flipped(b, it.crc, pos) {
+				return false
+			}
+			of = it
+		}
+		pos += int64(it.size)
+	}
+	if of != nil {
+		s.damage("a bit of a chunk is flipped that was written whole: it is damaged, not torn",
+			"file", f.name, "partition", of.id, "offset", of.base)
+	}
+	return true
+}
+
 // replayChunk applies a chunk; false when it is not whole and trusted does not say that it once was.
 func (s *Store) replayChunk(f *file, r *reader, c chunkAt, trusted bool) (bool, error) {
 	header, items, err := r.table(c.pos)
@@ -311,21 +358,21 @@ func (s *Store) replayChunk(f *file, r *reader, c chunkAt, trusted bool) (bool, 
 		return false, err
 	}
 	pos := c.pos + int64(header.table)
-	if !trusted {
-		at := pos
-		for i := range items {
-			b, err := r.bytes(at, int(items[i].size))
-			if err != nil || checksum(b) != items[i].crc {
-				return false, nil //nolint:nilerr // a file that ends early is a torn tail
-			}
-			at += int64(items[i].size)
+	if !trusted && !s.written(r, f, items, pos, header.mended != nil) {
+		return false, nil
+	}
+	if header.mended != nil {
+		s.damage("a bit of a chunk's table is flipped: it is flipped back", "file", f.name, "at", c.pos)
+		if _, err := r.f.WriteAt(header.mended, c.pos); err != nil {
+			return false, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 		}
 	}
 	for i := range items {
 		it := &items[i]
 		var payload []byte
 		if it.kind == kindEdit || it.kind == kindGiveUp {
-			if payload, err = r.bytes(pos, int(it.size)); err != nil || checksum(payload) != it.crc {
+			payload, err = r.bytes(pos, int(it.size))
+			if err != nil || checksum(payload) != it.crc && !mendBytes(payload, it.crc) {
 				s.damage("a change of the log's files is damaged: it is left out", "partition", it.id, "file", f.name)
 				pos += int64(it.size)
 				continue

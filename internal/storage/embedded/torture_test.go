@@ -70,6 +70,9 @@ type driver struct {
 	stormed bool        // there was a storm in this life
 	faults  *rand.Rand  // guarded by live's lock
 	kind    vfs.Op      // that fails in this life, empty for all
+	failAt  int         // the one call that fails; 0: none
+	calls   int         // of the life; guarded by live's lock
+	ops     int         // operations of a life
 }
 
 func (m *model) clone() *model {
@@ -83,23 +86,34 @@ func (m *model) clone() *model {
 }
 
 func TestTorture(t *testing.T) {
-	from, to := uint64(1), uint64(tortureSeeds)
-	if *seedRange != "" {
-		a, b, _ := strings.Cut(*seedRange, "-")
-		var errs [2]error
-		from, errs[0] = strconv.ParseUint(a, 10, 64)
-		to, errs[1] = strconv.ParseUint(b, 10, 64)
-		if err := errors.Join(errs[:]...); err != nil {
-			t.Fatal(err)
-		}
+	from, to := seedsOf(t, tortureSeeds)
+	eachSeed(t, from, to, torture)
+}
+
+// seedsOf is the range of -seeds, or 1 to n without it.
+func seedsOf(t *testing.T, n uint64) (from, to uint64) {
+	if *seedRange == "" {
+		return 1, n
 	}
+	a, b, _ := strings.Cut(*seedRange, "-")
+	var errs [2]error
+	from, errs[0] = strconv.ParseUint(a, 10, 64)
+	to, errs[1] = strconv.ParseUint(b, 10, 64)
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
+	return from, to
+}
+
+// eachSeed runs several seeds at a time until one fails.
+func eachSeed(t *testing.T, from, to uint64, run func(*testing.T, uint64)) {
 	var wg sync.WaitGroup
 	seeds := make(chan uint64)
 	for range 4 {
 		wg.Go(func() {
 			for seed := range seeds {
 				if !t.Failed() {
-					torture(t, seed)
+					run(t, seed)
 				}
 			}
 		})
@@ -111,13 +125,18 @@ func TestTorture(t *testing.T) {
 	wg.Wait()
 }
 
-// torture runs some lives of one store, each ended by a crash.
-func torture(t *testing.T, seed uint64) {
+func newDriver(t *testing.T, seed uint64) *driver {
 	d := &driver{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), models: map[storage.Partition]*model{},
-		logs: map[storage.Partition]storage.Log{}, next: map[storage.Partition]int64{},
+		logs: map[storage.Partition]storage.Log{}, next: map[storage.Partition]int64{}, ops: 60,
 	}
 	d.sync = d.random.IntN(4) > 0
+	return d
+}
+
+// torture runs some lives of one store, each ended by a crash.
+func torture(t *testing.T, seed uint64) {
+	d := newDriver(t, seed)
 	disk := vfs.NewMem()
 	for life := range 3 {
 		disk = d.live(disk, life)
@@ -128,8 +147,8 @@ func torture(t *testing.T, seed uint64) {
 }
 
 func (d *driver) fatal(format string, args ...any) {
-	d.t.Errorf("seed %d (repeat with go test ./internal/storage/embedded -run TestTorture -seeds %d-%d): %s",
-		d.seed, d.seed, d.seed, fmt.Sprintf(format, args...))
+	d.t.Errorf("seed %d, error at call %d (repeat with go test ./internal/storage/embedded -run %s -seeds %d-%d): %s",
+		d.seed, d.failAt, d.t.Name(), d.seed, d.seed, fmt.Sprintf(format, args...))
 }
 
 // live runs operations until the power goes, and gives the disk that is left.
@@ -139,7 +158,7 @@ func (d *driver) live(disk *vfs.Mem, life int) *vfs.Mem {
 	var mu sync.Mutex
 	var left *vfs.Mem
 	var then map[storage.Partition]*model
-	calls := 0
+	d.calls = 0
 	crash := func() { // called with mu held
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -153,8 +172,11 @@ func (d *driver) live(disk *vfs.Mem, life int) *vfs.Mem {
 	fs := &vfs.Faulty{FS: disk, Fault: func(op vfs.Op, _ string) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if calls++; calls == crashAt {
+		if d.calls++; d.calls == crashAt {
 			crash()
+		}
+		if d.calls == d.failAt {
+			return errStorm
 		}
 		if d.storm.Load() && (op == d.kind || d.kind == "") && d.faults.IntN(4) == 0 {
 			return errStorm
@@ -166,13 +188,16 @@ func (d *driver) live(disk *vfs.Mem, life int) *vfs.Mem {
 		Sync: d.sync, FileBytes: 2048 << d.random.IntN(4), FS: fs, MemoryBytes: 1 << d.random.IntN(20), OpenFiles: 1 + d.random.IntN(8),
 	}
 	s, err := Open("log", o)
+	if d.failAt > 0 && errors.Is(err, errStorm) { // the next start must find everything
+		s, err = Open("log", o)
+	}
 	if err != nil {
 		d.fatal("life %d: open: %v", life, err)
 		return nil
 	}
-	d.store, d.stormed = s, false
+	d.store, d.stormed = s, d.failAt > 0
 	clear(d.logs)
-	d.work(60)
+	d.work(d.ops)
 	if err := s.Close(); err != nil {
 		d.fatal("life %d: close: %v", life, err)
 	}
@@ -183,6 +208,9 @@ func (d *driver) live(disk *vfs.Mem, life int) *vfs.Mem {
 	mu.Unlock()
 	if !d.verify(left.CrashClone(crashRandom), then, life) {
 		return nil
+	}
+	for range flipsOfLife {
+		d.flip(left.CrashClone(crashRandom), crashRandom, life)
 	}
 	return left
 }
