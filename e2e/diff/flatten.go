@@ -3,6 +3,7 @@ package diff
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -46,6 +47,7 @@ func walk(v reflect.Value, path string, out map[string]string) {
 			out[path] = fmt.Sprintf("%x", b)
 			return
 		}
+		v = withoutOwnConfigs(v)
 		out[path] = fmt.Sprintf("%d elements", v.Len())
 		if v.IsNil() {
 			out[path] = "null"
@@ -56,6 +58,24 @@ func walk(v reflect.Value, path string, out map[string]string) {
 	default:
 		out[path] = fmt.Sprint(v.Interface())
 	}
+}
+
+// ownConfigs begins the names of configs that Kafka does not have: they are shown besides Kafka's and not compared.
+const ownConfigs = "kelp."
+
+// withoutOwnConfigs leaves them out of a list of configs.
+func withoutOwnConfigs(list reflect.Value) reflect.Value {
+	kept := reflect.MakeSlice(list.Type(), 0, list.Len())
+	if list.IsNil() || list.Type().Elem().Kind() != reflect.Struct {
+		return list
+	}
+	for i := range list.Len() {
+		name := list.Index(i).FieldByName("Name")
+		if !name.IsValid() || name.Kind() != reflect.String || !strings.HasPrefix(name.String(), ownConfigs) {
+			kept = reflect.Append(kept, list.Index(i))
+		}
+	}
+	return kept
 }
 
 func presence(v reflect.Value) string {

@@ -56,8 +56,9 @@ type Image struct {
 	BrokerConfigs  Configs            // set for this broker
 	GroupConfigs   map[string]Configs // set for consumer groups, by group
 	static         Configs            // given at start
-	levels         map[string]int16   // finalized features, where somebody chose
-	FeaturesEpoch  int64              // counts their changes
+	refuse         func(key, value string) error
+	levels         map[string]int16 // finalized features, where somebody chose
+	FeaturesEpoch  int64            // counts their changes
 }
 
 // record is one metadata record: JSON with one of the fields set. Version 1.
@@ -90,6 +91,7 @@ type confRec struct {
 type Catalog struct {
 	store  storage.Store
 	static Configs
+	refuse func(key, value string) error
 	now    func() time.Time
 	image  atomic.Pointer[Image]
 
@@ -113,6 +115,9 @@ type Options struct {
 	Now func() time.Time
 	// Static are the broker's values given at start, by the broker's keys.
 	Static Configs
+	// Refuse says why a value that a key takes cannot be set on a topic of this server; nil refuses none. Values that
+	// were set before are not asked about again.
+	Refuse func(key, value string) error
 }
 
 // Open replays the metadata, giving a new cluster its id.
@@ -120,7 +125,7 @@ func Open(ctx context.Context, store storage.Store, o Options) (*Catalog, error)
 	if err := store.Create(ctx, partition); err != nil {
 		return nil, err
 	}
-	c := &Catalog{store: store, static: o.Static, now: o.Now}
+	c := &Catalog{store: store, static: o.Static, refuse: o.Refuse, now: o.Now}
 	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
@@ -307,7 +312,7 @@ func (img *Image) check(t *Topic) error {
 	if t.Partitions < 1 || t.Partitions > maxPartitions {
 		return ErrInvalidPartitions
 	}
-	configs, err := t.Configs.Check()
+	configs, err := img.admit(t.Configs, nil)
 	if err != nil {
 		return err
 	}
@@ -369,7 +374,7 @@ func (c *Catalog) ConfigureTopic(ctx context.Context, name string, edit func(Top
 	}
 	next, err := edit(t, img)
 	if err == nil {
-		next, err = next.Check()
+		next, err = img.admit(next, t.Configs)
 	}
 	if err != nil || validateOnly {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,5 +108,47 @@ func TestTopicsAreMadeTogetherAndFailAlone(t *testing.T) {
 	same := func(a, b Topic) bool { return a.Name == b.Name && a.Partitions == b.Partitions }
 	if got := c.Image(); !maps.EqualFunc(got.ByID, want.ByID, same) {
 		t.Fatalf("%d topics after a restart, want %d", len(got.ByID), len(want.ByID))
+	}
+}
+
+// TestRefusedValuesStayWhereTheyAre: what a server no longer takes keeps nobody from changing the rest of a topic.
+func TestRefusedValuesStayWhereTheyAre(t *testing.T) {
+	store, err := embedded.Open(t.TempDir(), embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	taken := true
+	c, err := Open(t.Context(), store, Options{Now: time.Now, Refuse: func(_, value string) error {
+		if value == "one" && !taken {
+			return errors.New("it is gone")
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(name string) error {
+		_, err := c.CreateTopic(t.Context(), Topic{Name: name, Partitions: 1, Configs: Configs{SchemaRegistryKey: "one"}}, false)
+		return err
+	}
+	set := func(configs Configs) error {
+		return c.ConfigureTopic(t.Context(), "a", func(Topic, *Image) (Configs, error) { return configs, nil }, false)
+	}
+	if err := create("a"); err != nil || c.Image().ByName["a"].Config.SchemaRegistry != "one" {
+		t.Fatal(err)
+	}
+	taken = false
+	if err := create("b"); !errors.Is(err, ErrInvalidConfig) || !strings.Contains(err.Error(), "it is gone") {
+		t.Error(err)
+	}
+	if err := set(Configs{SchemaRegistryKey: "one", "retention.ms": "5"}); err != nil {
+		t.Error(err)
+	}
+	if err := set(Configs{SchemaRegistryKey: ""}); err != nil {
+		t.Error(err)
+	}
+	if err := set(Configs{SchemaRegistryKey: "one"}); !errors.Is(err, ErrInvalidConfig) {
+		t.Error(err)
 	}
 }

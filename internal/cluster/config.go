@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -28,6 +29,23 @@ func (c Configs) Check() (Configs, error) {
 		out[name] = v
 	}
 	return out, nil
+}
+
+// admit checks the configs of a topic: what each key takes, and for what was not set before what this server takes.
+func (img *Image) admit(c, before Configs) (Configs, error) {
+	c, err := c.Check()
+	if err != nil || img.refuse == nil {
+		return c, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if was, set := before[name]; set && was == c[name] {
+			continue
+		}
+		if err := img.refuse(name, c[name]); err != nil {
+			return nil, fmt.Errorf("%w %s for %s: %w", ErrInvalidConfig, strconv.Quote(c[name]), name, err)
+		}
+	}
+	return c, nil
 }
 
 // Source is where a value comes from, numbered as DescribeConfigs numbers it.
@@ -98,6 +116,7 @@ type TopicConfig struct {
 	DeleteRetentionMs                         int64
 	MinCompactionLagMs, MaxCompactionLagMs    int64
 	MinCleanableDirtyRatio                    float64
+	SchemaRegistry                            string // name of a registry; empty: the server's own choice
 }
 
 // parse reads the configs in force for a topic; values were checked when they were set.
@@ -132,5 +151,6 @@ func (img *Image) parse(t Topic) *TopicConfig {
 		MinCompactionLagMs:     number("min.compaction.lag.ms"),
 		MaxCompactionLagMs:     number("max.compaction.lag.ms"),
 		MinCleanableDirtyRatio: dirty,
+		SchemaRegistry:         text(SchemaRegistryKey),
 	}
 }

@@ -99,6 +99,22 @@ func throttled(v string) error {
 	return nil
 }
 
+// SchemaRegistryKey is the config of a topic that names its schema registry. It takes a name and no address, so that
+// who may configure a topic cannot make the server call wherever they like.
+const SchemaRegistryKey = "kelp.schema.registry"
+
+// maxRegistryName bounds the name of a registry.
+const maxRegistryName = 64
+
+func registryName(v string) error {
+	if len(v) > maxRegistryName || strings.ContainsFunc(v, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	}) {
+		return fmt.Errorf("must be empty or the name of a registry, of at most %d letters, digits, '.', '_' and '-'", maxRegistryName)
+	}
+	return nil
+}
+
 const (
 	maxLong = "9223372036854775807"
 	maxInt  = math.MaxInt32
@@ -150,6 +166,11 @@ var topicKeys = []Key{
 	{
 		Name: "index.interval.bytes", Kind: Int, Default: "4096", Broker: "log.index.interval.bytes", check: within(0, maxInt),
 		Doc: "Accepted for compatibility; the log chooses the spacing of its indexes.",
+	},
+	{
+		Name: SchemaRegistryKey, Kind: String, check: registryName,
+		Doc: "Name of the schema registry that this topic's records refer to: one of --topic-registry, or embedded; " +
+			"empty is the registry that the server uses for all.",
 	},
 	{
 		Name: "leader.replication.throttled.replicas", Kind: List, check: throttled,

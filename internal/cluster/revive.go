@@ -14,7 +14,7 @@ func (c *Catalog) open(ctx context.Context) error {
 		return err
 	}
 	c.log = log
-	img := &Image{ByName: map[string]Topic{}, ByID: map[[16]byte]Topic{}, static: c.static}
+	img := &Image{ByName: map[string]Topic{}, ByID: map[[16]byte]Topic{}, static: c.static, refuse: c.refuse}
 	if err := c.replay(ctx, img); err != nil {
 		return fmt.Errorf("replay cluster metadata: %w", err)
 	}

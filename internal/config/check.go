@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +58,7 @@ func (c *Config) Check() error {
 		}
 	}
 	for _, text := range c.RegistryURL {
-		if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		if !isURL(text) {
 			bad("registry-url", "%q is no URL; write one such as http://127.0.0.1:8081", text)
 		}
 	}
@@ -69,6 +68,7 @@ func (c *Config) Check() error {
 	if r := c.RegistryClient; r.Timeout <= 0 || r.CacheTTL <= 0 {
 		bad("registry-timeout", "and registry-cache-ttl must be more than 0s")
 	}
+	c.TopicRegistries.check(bad)
 	if c.NodeID < 0 {
 		bad("node-id", "%d is negative; choose 0 or more", c.NodeID)
 	}

@@ -22,6 +22,7 @@ type Config struct {
 	Registry         string
 	RegistryURL      []string // an external one
 	RegistryClient   RegistryClient
+	TopicRegistries  TopicRegistries
 	Pprof            string
 	Memory           Bytes
 	NodeID           int32
@@ -100,8 +101,9 @@ const (
 func Default() Config {
 	return Config{
 		Data: "./data", Listen: []string{"127.0.0.1:9092"}, HTTP: "127.0.0.1:8080", Registry: "127.0.0.1:8081", NodeID: 1,
-		RegistryClient: RegistryClient{Timeout: 5 * time.Second, CacheTTL: time.Hour},
-		Memory:         256 << 20, Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
+		RegistryClient:  RegistryClient{Timeout: 5 * time.Second, CacheTTL: time.Hour},
+		TopicRegistries: TopicRegistries{URLs: map[string]string{}, Auth: map[string]string{}},
+		Memory:          256 << 20, Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
 		AutoCreateTopics: true,
 		Defaults:         Defaults{Partitions: 1, Kafka: map[string]string{}},
 		Cleaner:          Cleaner{Enabled: true, Backoff: 15 * time.Second, DedupeBytes: 128 << 20},
@@ -131,6 +133,7 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 		"address of an external schema registry that this server uses in place of its own, such as https://registry.example.org:8081; "+
 			"several are tried in turn")
 	c.RegistryClient.bind(f)
+	c.TopicRegistries.bind(f)
 	f.StringVar(&c.Pprof, "pprof", c.Pprof, "host:port of Go's profiles under /debug/pprof/, on a loopback address; empty serves none")
 	f.Var(&c.Memory, "memory",
 		"what the process aims to stay under, such as 512MiB: "+

@@ -146,3 +146,26 @@ func TestMemoryIsSharedOutAndSizesHaveUnits(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestTopicRegistriesAreNamedAndChecked(t *testing.T) {
+	c, err := load(t, "topic-registry:\n  one: http://a:1|http://b:2\n", map[string]string{"KELP_TOPIC_REGISTRY_AUTH": "one=ada:a:b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := c.TopicRegistries.All()
+	if len(all) != 1 || all[0].Name != "one" || strings.Join(all[0].URLs, " ") != "http://a:1 http://b:2" ||
+		all[0].Username != "ada" || all[0].Password != "a:b" {
+		t.Errorf("got %+v", all)
+	}
+	for args, want := range map[string]string{
+		"--topic-registry one=ftp://x":                                     `topic-registry: one: "ftp://x" is no URL`,
+		"--topic-registry embedded=http://x":                               `"embedded" is no name for a registry`,
+		"--topic-registry a/b=http://x":                                    `"a/b" is no name for a registry`,
+		"--topic-registry-auth one=a:b":                                    `topic-registry-auth: "one" is not named by topic-registry`,
+		"--topic-registry one=http://x --topic-registry-auth one=password": "is neither user:password nor 'Bearer TOKEN'",
+	} {
+		if _, err := load(t, "", nil, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}

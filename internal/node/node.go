@@ -89,7 +89,7 @@ type parts struct {
 
 func (n *Node) serve(ctx context.Context, p parts) error {
 	o, logger, static := p.o, p.logger, p.static
-	metadata, err := cluster.Open(ctx, n.store, cluster.Options{Now: time.Now, Static: static})
+	metadata, err := cluster.Open(ctx, n.store, cluster.Options{Now: time.Now, Static: static, Refuse: refuseConfig(o)})
 	if err != nil {
 		return err
 	}

@@ -44,12 +44,14 @@ type schemas struct {
 	machine  *statelog.Runner[*schema.Machine]
 	http     *http.Server
 	external *client.Client
-	registry schema.Registry // nil: there is none
+	embedded *registry.Registry        // nil: there is none
+	registry schema.Registry           // nil: there is none
+	named    map[string]*client.Client // those that topics may choose
 }
 
 // openRegistry replays the schemas and serves them, unless the address is empty.
 func (n *Node) openRegistry(ctx context.Context, p parts, metadata *cluster.Catalog, set *topic.Set) error {
-	if err := n.schemas.openExternal(p); err != nil {
+	if err := errors.Join(n.schemas.openExternal(p), n.schemas.openNamed(p)); err != nil {
 		return err
 	}
 	n.checkExternal(p)
@@ -64,6 +66,7 @@ func (n *Node) openRegistry(ctx context.Context, p parts, metadata *cluster.Cata
 	}
 	n.schemas.machine = machine
 	embedded := registry.New(registry.Options{Steps: machine, Formats: []schema.Format{jsonschema.Format{}, protobuf.Format{}, avro.Format{}}})
+	n.schemas.embedded = embedded
 	if n.schemas.registry == nil {
 		n.schemas.registry = embedded
 	}
@@ -96,13 +99,9 @@ func (s *schemas) openExternal(p parts) error {
 		return nil
 	}
 	o := p.o.RegistryClient
-	authentication, err := clientTLS(o)
-	if err != nil {
-		return err
-	}
-	s.external, err = client.New(client.Options{
-		URLs: p.o.RegistryURL, Username: o.Username, Password: o.Password, Token: o.Token, TLS: authentication,
-		Timeout: o.Timeout, Cache: client.CacheOptions{IDs: o.CacheTTL}, Metrics: p.metrics,
+	var err error
+	s.external, err = newClient(p, config.TopicRegistry{
+		Name: "default", URLs: p.o.RegistryURL, Username: o.Username, Password: o.Password, Token: o.Token,
 	})
 	if err != nil {
 		return fmt.Errorf("registry-url: %w", err)
@@ -191,6 +190,9 @@ func (s *schemas) close(drain time.Duration) {
 	}
 	if s.external != nil {
 		s.external.Close()
+	}
+	for _, c := range s.named {
+		c.Close()
 	}
 }
 

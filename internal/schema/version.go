@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"errors"
 	"strconv"
 )
 
@@ -75,6 +76,17 @@ type Draft struct {
 
 // NoID is the Draft.ID of everything but an import.
 const NoID = int32(-1)
+
+// ErrNoRegistry says that there is no registry of a name.
+var ErrNoRegistry = errors.New("there is no such schema registry")
+
+// Registries finds the registry that a topic's records refer to. The name is the value in force of the topic's config
+// kelp.schema.registry; the empty one is the server's own choice: the external registry if there is one, else the
+// embedded one. Errors wrap ErrNoRegistry. Asking costs a map look-up and no request, so ask for each batch rather
+// than remember the answer.
+type Registries interface {
+	Named(name string) (Registry, error)
+}
 
 // Registry is what the schema-aware parts of Kelp see of a registry, embedded or external.
 type Registry interface {
