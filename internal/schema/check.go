@@ -50,6 +50,9 @@ const differentType = "Incompatible because of different schema type"
 // Check compares a new schema with the versions of a subject, the oldest first, under its config.
 func Check(next Compared, older []Compared, c *Config) Verdict {
 	v := Verdict{Compatible: true, Level: c.CompatibilityLevel}
+	if c.validatesFields() {
+		v.reserve(next, older)
+	}
 	if c.CompatibilityGroup != "" {
 		group, _ := next.Metadata.property(c.CompatibilityGroup)
 		older = slices.DeleteFunc(slices.Clone(older), func(o Compared) bool {
@@ -58,21 +61,22 @@ func Check(next Compared, older []Compared, c *Config) Verdict {
 		})
 	}
 	if v.Level == None {
-		return v
+		older = nil
 	}
 	if n := len(older); !v.Level.Transitive() && n > 1 {
 		older = older[n-1:]
 	}
+	found := false
 	for _, o := range slices.Backward(older) {
 		findings := Compare(next, o, v.Level, c.Options())
 		v.Findings = append(v.Findings, findings...)
-		if messages := messagesOf(findings, v.Level, next, o); v.Compatible && len(messages) > 0 {
-			v.Compatible, v.Messages = false, messages
+		if messages := messagesOf(findings, v.Level, next, o); !found && len(messages) > 0 {
+			found, v.Messages = true, append(v.Messages, messages...)
 		}
 	}
-	if !v.Compatible {
-		strict := c.ValidateFields != nil && *c.ValidateFields
-		v.Messages = append(v.Messages, fmt.Sprintf("{validateFields: '%t', compatibility: '%s'}", strict, v.Level))
+	if len(v.Messages) > 0 {
+		v.Compatible = false
+		v.Messages = append(v.Messages, fmt.Sprintf("{validateFields: '%t', compatibility: '%s'}", c.validatesFields(), v.Level))
 	}
 	return v
 }
@@ -136,7 +140,7 @@ func messagesOf(findings []Finding, l Level, next, older Compared) []string {
 // Sentence is the registry's text for a finding.
 func (f Finding) Sentence(t Type) string {
 	text := f.Message
-	if f.Type != "" && !strings.HasPrefix(text, "{errorType:") {
+	if f.Type != "" && f.Type != reservedRemoved && f.Type != reservedConflicts && !strings.HasPrefix(text, "{errorType:") {
 		text = wrapped(t, f.Difference)
 	}
 	reader, writer := "new", "old"

@@ -67,6 +67,9 @@ type Schema interface {
 	View(name string) (string, error)
 	// Name is the full name that RecordNameStrategy uses, empty when the schema has none.
 	Name() string
+	// Fields are the names at the top of what the schema describes: of the record, of all the messages that are not
+	// nested, of the object's properties.
+	Fields() []string
 	// ReadsFrom lists what keeps this schema from reading everything that writer wrote, in the
 	// registry's order; writer has the same Type. Warnings are among them.
 	ReadsFrom(writer Schema, o CompareOptions) []Difference

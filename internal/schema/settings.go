@@ -100,6 +100,8 @@ func (c *Config) fills() bool {
 	return c.DefaultMetadata != nil || c.OverrideMetadata != nil || c.DefaultRuleSet != nil || c.OverrideRuleSet != nil
 }
 
+func (c *Config) validatesFields() bool { return c.ValidateFields != nil && *c.ValidateFields }
+
 // Options are the part of a config that formats need.
 func (c *Config) Options() CompareOptions {
 	return CompareOptions{Lenient: c.CompatibilityPolicy == Lenient}

@@ -93,3 +93,12 @@ func (s *Schema) Name() string {
 	}
 	return ""
 }
+
+// Fields are the names of the record's fields, none for any other type.
+func (s *Schema) Fields() []string {
+	var names []string
+	for _, f := range s.root.fields {
+		names = append(names, f.name)
+	}
+	return names
+}

@@ -104,3 +104,14 @@ func (s *Schema) Name() string {
 	name, _ := s.tree.StringAt("title")
 	return name
 }
+
+// Fields are the names of the properties at the root.
+func (s *Schema) Fields() []string {
+	var names []string
+	if properties := s.tree.Get("properties"); properties != nil {
+		for _, m := range properties.Members {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}

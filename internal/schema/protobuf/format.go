@@ -206,6 +206,21 @@ func (s *Schema) Name() string {
 	return qualifiedName(f.pkg, name)
 }
 
+// Fields are the names of the fields of all messages that are not nested; as in the registry, those of oneofs and
+// groups are not among them.
+func (s *Schema) Fields() []string {
+	var names []string
+	for _, t := range s.effective().types {
+		if t.message == nil {
+			continue
+		}
+		for _, f := range t.message.fields {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
 func qualifiedName(pkg, name string) string {
 	if pkg == "" {
 		return name

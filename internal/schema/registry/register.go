@@ -167,6 +167,11 @@ func (r *Registry) canonical(ctx context.Context, s *schema.Snapshot, d schema.D
 	if err != nil {
 		return c, err
 	}
+	if isNew {
+		if err := schema.CheckFields(parsed, &s.Config); err != nil {
+			return c, err
+		}
+	}
 	c.parsed = parsed
 	text := parsed.Canonical()
 	if normalize && !s.Imports() {
@@ -235,6 +240,8 @@ func (r *Registry) compare(ctx context.Context, config schema.Config, c draft, v
 		if older, err = r.compared(ctx, versions); err != nil {
 			return schema.Verdict{}, err
 		}
+	} else if n := len(versions); n > 0 {
+		older = []schema.Compared{{Number: versions[n-1].Number, Metadata: versions[n-1].Metadata}} // for reserved fields
 	}
 	var verdict schema.Verdict
 	err := r.work(ctx, func() error {
