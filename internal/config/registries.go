@@ -46,7 +46,8 @@ func (r *TopicRegistries) check(bad func(key, format string, args ...any)) {
 	}
 	for _, one := range r.All() {
 		if !registryName.MatchString(one.Name) || one.Name == EmbeddedRegistry {
-			bad("topic-registry", "%q is no name for a registry; use up to 64 letters, digits, '.', '_' and '-', and not %s", one.Name, EmbeddedRegistry)
+			bad("topic-registry", "%q is no name for a registry; use up to 64 letters, digits, '.', '_' and '-', and not %s",
+				one.Name, EmbeddedRegistry)
 		}
 		for _, text := range one.URLs {
 			if !isURL(text) {

@@ -42,9 +42,10 @@ func (v *Verdict) reserve(next Compared, older []Compared) {
 			}
 			add(last.Number, Difference{
 				Type: reservedRemoved, Path: name, Writer: name,
-				Message: fmt.Sprintf("The new schema has reserved field %s removed from its metadata which is present in the old schema's metadata.", name),
-				Why:     "the name was kept free because old data may hold something else under it",
-				Advice:  fmt.Sprintf("keep %s in the metadata property %s", name, reservedProperty),
+				Message: fmt.Sprintf("The new schema has reserved field %s removed from its metadata "+
+					"which is present in the old schema's metadata.", name),
+				Why:    "the name was kept free because old data may hold something else under it",
+				Advice: fmt.Sprintf("keep %s in the metadata property %s", name, reservedProperty),
 			})
 		}
 	}
