@@ -130,6 +130,7 @@ func (l *Limits) check() error {
 		{"transaction-max-timeout", l.TransactionMaxTimeout},
 		{"transaction-abort-check-interval", l.TransactionAbortCheck},
 		{"transactional-id-expiration", l.TransactionalIDExpiration},
+		{"transactional-id-check-interval", l.TransactionalIDCheck},
 	} {
 		if d.value <= 0 {
 			errs = append(errs, fmt.Errorf("%s: %s is too short; choose more than 0s", d.key, d.value))

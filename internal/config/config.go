@@ -86,6 +86,7 @@ type Limits struct {
 	TransactionMaxTimeout     time.Duration
 	TransactionAbortCheck     time.Duration
 	TransactionalIDExpiration time.Duration
+	TransactionalIDCheck      time.Duration
 	TransactionalIDs          int
 }
 
@@ -113,7 +114,7 @@ func Default() Config {
 			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000, GroupDelay: 3 * time.Second,
 			ProducerExpiration: 24 * time.Hour, Producers: 1_000_000, RetentionCheck: 5 * time.Minute,
 			TransactionMaxTimeout: 15 * time.Minute, TransactionAbortCheck: 10 * time.Second,
-			TransactionalIDExpiration: 7 * 24 * time.Hour, TransactionalIDs: 1_000_000,
+			TransactionalIDExpiration: 7 * 24 * time.Hour, TransactionalIDCheck: time.Hour, TransactionalIDs: 1_000_000,
 		},
 	}
 }
@@ -196,6 +197,8 @@ func (l *Limits) bind(f *pflag.FlagSet) {
 		"how often transactions that are open for too long are aborted (transaction.abort.timed.out.transaction.cleanup.interval.ms)")
 	f.DurationVar(&l.TransactionalIDExpiration, "transactional-id-expiration", l.TransactionalIDExpiration,
 		"how long a transactional id without a transaction is remembered (transactional.id.expiration.ms)")
+	f.DurationVar(&l.TransactionalIDCheck, "transactional-id-check-interval", l.TransactionalIDCheck,
+		"how often transactional ids that have expired are forgotten (transaction.remove.expired.transaction.cleanup.interval.ms)")
 	f.IntVar(&l.TransactionalIDs, "max-transactional-ids", l.TransactionalIDs,
 		"transactional ids that are remembered; a new one beyond them is refused with POLICY_VIOLATION")
 }

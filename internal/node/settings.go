@@ -29,6 +29,8 @@ func settings(o config.Config) []api.Setting {
 		number("transaction.max.timeout.ms", o.Limits.TransactionMaxTimeout.Milliseconds(), 900_000, "Longest timeout of a transaction."),
 		number("transactional.id.expiration.ms", o.Limits.TransactionalIDExpiration.Milliseconds(), 604_800_000,
 			"How long an unused transactional id is remembered."),
+		number("transaction.remove.expired.transaction.cleanup.interval.ms", o.Limits.TransactionalIDCheck.Milliseconds(), 3_600_000,
+			"How often expired transactional ids are forgotten."),
 		number("transaction.abort.timed.out.transaction.cleanup.interval.ms", o.Limits.TransactionAbortCheck.Milliseconds(), 10_000,
 			"How often overdue transactions are aborted."),
 		{

@@ -66,7 +66,7 @@ func (n *Node) openTransactions(ctx context.Context, p parts, metadata *cluster.
 func transactionLimits(l config.Limits) txn.Options {
 	o := txn.Defaults()
 	o.MaxTimeoutMs = int32(l.TransactionMaxTimeout.Milliseconds())
-	o.MaxIDs = l.TransactionalIDs
+	o.MaxIDs, o.IDExpirationCheck = l.TransactionalIDs, l.TransactionalIDCheck
 	o.AbortCheck, o.IDExpiration = l.TransactionAbortCheck, l.TransactionalIDExpiration
 	return o
 }
