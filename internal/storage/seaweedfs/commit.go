@@ -143,7 +143,7 @@ func (s *Store) putPayloads(f *flight) {
 	})
 	if err == nil {
 		f.chunk.fileID = blob.FileID
-		s.cache.put(block{FileID: blob.FileID}.key(), b)
+		s.cache.put(&cached{key: block{FileID: blob.FileID}.key(), bytes: b})
 	}
 	f.put <- err
 }
@@ -349,7 +349,7 @@ func chunkOf(e seaweed.Entry) (*chunk, error) {
 // committed applies a chunk and tells who waits.
 func (s *Store) committed(f *flight, content []byte) {
 	if c := f.chunk; c.inline() && c.bytes > 0 {
-		s.cache.put(block{Seq: c.seq}.key(), content[c.payloadAt():])
+		s.cache.put(&cached{key: block{Seq: c.seq}.key(), bytes: content[c.payloadAt():]})
 	}
 	s.mu.Lock()
 	gone, err := s.applyChunk(f.chunk)

@@ -4,8 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics are what the store tells of itself.
 type metrics struct {
-	chunks, bytes, retries, hits, misses, settled, snapshots prometheus.Counter
-	commit                                                   prometheus.Histogram
+	chunks, bytes, retries, hits, misses, ahead, settled, snapshots prometheus.Counter
+	commit                                                          prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -18,6 +18,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		retries:   counter("retries_total", "Calls to SeaweedFS that failed and were tried again."),
 		hits:      counter("block_hits_total", "Blocks found in memory."),
 		misses:    counter("block_misses_total", "Blocks that had to be read from SeaweedFS."),
+		ahead:     counter("blocks_ahead_total", "Blocks that were read before a reader asked for them."),
 		settled:   counter("settled_bytes_total", "Bytes that moved from chunks into segment files."),
 		snapshots: counter("snapshots_total", "Snapshots written."),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -26,7 +27,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}),
 	}
 	if r != nil {
-		r.MustRegister(m.chunks, m.bytes, m.retries, m.hits, m.misses, m.settled, m.snapshots, m.commit)
+		r.MustRegister(m.chunks, m.bytes, m.retries, m.hits, m.misses, m.ahead, m.settled, m.snapshots, m.commit)
 	}
 	return m
 }

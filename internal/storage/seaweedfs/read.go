@@ -1,13 +1,13 @@
 package seaweedfs
 
 import (
-	"container/list"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -54,34 +54,38 @@ func (l *log) read(ctx context.Context, r storage.ReadRange) (storage.Span, erro
 	}
 	s := &span{}
 	var picked []batchRef
-	for _, v := range views {
+	for i, v := range views {
 		refs, err := l.s.refs(ctx, v)
 		if err != nil {
 			return nil, err
 		}
-		var full bool
-		if picked, full = s.pick(picked, refs, r); full {
+		var rest []batchRef
+		if picked, rest = s.pick(picked, refs, r); len(rest) > 0 {
+			l.s.readAhead(picked, rest, views[i+1:])
 			break
 		}
 	}
 	return s, s.fetch(ctx, l.s, picked)
 }
 
-// pick adds the batches that the range asks for; full says that no more may follow.
-func (s *span) pick(picked, refs []batchRef, r storage.ReadRange) ([]batchRef, bool) {
-	for i := range refs {
-		ref := &refs[i]
-		if ref.end() <= r.From {
-			continue
+// pick adds the batches that the range asks for; when it is full the rest is given back.
+func (s *span) pick(picked, refs []batchRef, r storage.ReadRange) (all, rest []batchRef) {
+	from, _ := slices.BinarySearchFunc(refs, r.From, func(ref batchRef, offset int64) int {
+		if ref.end() <= offset {
+			return -1
 		}
+		return 1
+	})
+	for i := from; i < len(refs); i++ {
+		ref := &refs[i]
 		first := len(picked) == 0
 		if r.Before > 0 && ref.Base >= r.Before || s.n+int(ref.Size) > r.MaxBytes && (!first || !r.AtLeastOne) {
-			return picked, true
+			return picked, refs[i:]
 		}
 		picked = append(picked, *ref)
 		s.n, s.end = s.n+int(ref.Size), ref.end()
 	}
-	return picked, false
+	return picked, nil
 }
 
 // span is batches in blocks that are held in memory.
@@ -165,24 +169,13 @@ func (b block) key() string {
 
 // block gives a whole block, from memory or from SeaweedFS, which is asked once for all that wait.
 func (s *Store) block(ctx context.Context, k block) ([]byte, error) {
-	if b := s.cache.get(k.key()); b != nil {
+	if c := s.cache.get(k.key()); c != nil {
 		s.m.hits.Inc()
-		return b, nil
+		return c.bytes, nil
 	}
 	s.m.misses.Inc()
-	got := s.cache.once.DoChan(k.key(), func() (any, error) {
-		var b []byte
-		err := s.retry(s.life, func(ctx context.Context) (err error) {
-			b, err = s.fetchBlock(ctx, k)
-			return err
-		})
-		if err == nil {
-			s.cache.put(k.key(), b)
-		}
-		return b, err
-	})
 	select {
-	case r := <-got:
+	case r := <-s.load(k):
 		if r.Err != nil {
 			return nil, r.Err
 		}
@@ -190,6 +183,24 @@ func (s *Store) block(ctx context.Context, k block) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// load fetches a block into the cache, once for all that ask meanwhile.
+func (s *Store) load(k block) <-chan singleflight.Result {
+	return s.cache.once.DoChan(k.key(), func() (any, error) {
+		if c := s.cache.get(k.key()); c != nil { // a flight ended between the look and this one
+			return c.bytes, nil
+		}
+		var b []byte
+		err := s.retry(s.life, func(ctx context.Context) (err error) {
+			b, err = s.fetchBlock(ctx, k)
+			return err
+		})
+		if err == nil {
+			s.cache.put(&cached{key: k.key(), bytes: b})
+		}
+		return b, err
+	})
 }
 
 func (s *Store) fetchBlock(ctx context.Context, k block) ([]byte, error) {
@@ -243,6 +254,10 @@ func (s *Store) refs(ctx context.Context, v view) ([]batchRef, error) {
 	if v.file == "" {
 		return v.batches, nil
 	}
+	key := indexKey(v)
+	if parsed := s.cache.get(key); parsed != nil {
+		return parsed.refs, nil
+	}
 	b, err := s.block(ctx, v.index)
 	if err != nil {
 		return nil, err
@@ -250,8 +265,16 @@ func (s *Store) refs(ctx context.Context, v view) ([]batchRef, error) {
 	if checksum(b) != v.indexCRC {
 		return nil, fmt.Errorf("%w: index of %s", storage.ErrCorrupt, v.file)
 	}
-	return parseIndex(b)
+	refs, err := parseIndex(b)
+	if err == nil {
+		s.cache.put(&cached{key: key, refs: refs})
+		s.cache.drop(v.index.key()) // what was parsed is not looked at again
+	}
+	return refs, err
 }
+
+// indexKey is where the parsed index of a settled segment is cached.
+func indexKey(v view) string { return "index " + v.index.key() }
 
 // The index blob of a segment: 0 blobs uint32, then for each 0 length of its file id uint16 | the
 // id | bytes int64; then for each batch 0 base int64 | 8 count int32 | 12 max timestamp int64
@@ -313,54 +336,4 @@ func parseIndex(b []byte) ([]batchRef, error) {
 		})
 	}
 	return refs, nil
-}
-
-// cache keeps blocks in memory, the least recently used go first.
-type cache struct {
-	once singleflight.Group
-	max  int64
-
-	mu    sync.Mutex // guards all below
-	bytes int64
-	order *list.List // of *cached, newest first
-	byKey map[string]*list.Element
-}
-
-type cached struct {
-	key   string
-	bytes []byte
-}
-
-func newCache(maxBytes int64) *cache {
-	return &cache{max: maxBytes, order: list.New(), byKey: map[string]*list.Element{}}
-}
-
-func (c *cache) get(key string) []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.byKey[key]
-	if e == nil {
-		return nil
-	}
-	c.order.MoveToFront(e)
-	return e.Value.(*cached).bytes
-}
-
-func (c *cache) put(key string, b []byte) {
-	if int64(len(b)) > c.max/2 {
-		return // one large block must not push everything out
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e := c.byKey[key]; e != nil {
-		c.order.MoveToFront(e)
-		return
-	}
-	c.byKey[key] = c.order.PushFront(&cached{key, b})
-	for c.bytes += int64(len(b)); c.bytes > c.max; {
-		last := c.order.Back()
-		old := c.order.Remove(last).(*cached)
-		delete(c.byKey, old.key)
-		c.bytes -= int64(len(old.bytes))
-	}
 }

@@ -152,6 +152,9 @@ func Open(ctx context.Context, obj Objects, o Options) (*Store, error) {
 	s.wg.Go(func() { s.pack(ready) })
 	s.wg.Go(func() { s.commitAll(ready) })
 	s.wg.Go(s.upkeep)
+	for range aheadAtOnce {
+		s.wg.Go(s.fetchAll)
+	}
 	return s, nil
 }
 
