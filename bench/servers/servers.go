@@ -18,6 +18,7 @@ type Server struct {
 	Name, Doc string
 	Kind      harness.Kind
 	options   harness.Options
+	behind    behind
 }
 
 // kafkaJVM is what kafka-server-start.sh gives the broker.
@@ -37,29 +38,29 @@ func All(extra []string) []Server {
 	return []Server{
 		{
 			"kelp-os", "Kelp, `--durability os`: acknowledges from the page cache", harness.Kelp,
-			harness.Options{KelpFlags: append([]string{"--durability", "os", "--auto-create-topics=false"}, extra...)},
+			harness.Options{KelpFlags: append([]string{"--durability", "os", "--auto-create-topics=false"}, extra...)}, nothing,
 		},
 		{
 			"kelp-fsync", "Kelp, `--durability fsync` (the default): acknowledges from stable storage", harness.Kelp,
-			harness.Options{KelpFlags: append([]string{"--durability", "fsync", "--auto-create-topics=false"}, extra...)},
+			harness.Options{KelpFlags: append([]string{"--durability", "fsync", "--auto-create-topics=false"}, extra...)}, nothing,
 		},
 		{
 			"kafka", "Apache Kafka as shipped: acknowledges from the page cache", harness.Kafka,
-			harness.Options{KafkaJVM: kafkaJVM, KafkaProperties: kafkaServer},
+			harness.Options{KafkaJVM: kafkaJVM, KafkaProperties: kafkaServer}, nothing,
 		},
 		{
 			"kafka-flush", "Apache Kafka with `log.flush.interval.messages=1`: flushes every batch", harness.Kafka,
-			harness.Options{KafkaJVM: kafkaJVM, KafkaProperties: append([]string{"log.flush.interval.messages=1"}, kafkaServer...)},
+			harness.Options{KafkaJVM: kafkaJVM, KafkaProperties: append([]string{"log.flush.interval.messages=1"}, kafkaServer...)}, nothing,
+		},
+		{
+			"kelp-seaweedfs", "Kelp, `--store seaweedfs://`, fsync: acknowledges what is synced on a volume server and committed in the filer", harness.Kelp,
+			harness.Options{KelpFlags: append([]string{"--durability", "fsync", "--auto-create-topics=false"}, extra...)}, seaweedFS,
+		},
+		{
+			"weed-gateway", "SeaweedFS's own `weed mq.kafka.gateway` with one broker: acknowledges from the broker's memory", harness.Gateway,
+			harness.Options{}, seaweedMQ,
 		},
 	}
-}
-
-// Start starts the server on a folder.
-func (s Server) Start(dir string) (*harness.Broker, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, err
-	}
-	return harness.OpenWith(s.Kind, dir, s.options)
 }
 
 // Build builds Kelp once, so that no turn has to; it gives the revision of the tree.

@@ -40,8 +40,9 @@ type Sample struct {
 type Turn struct {
 	*harness.Broker
 	Process proc.Process
-	Dir     string        // the server's folder
-	Started time.Duration // from the start of the process to its first answer
+	Dir     string         // the server's folder
+	Behind  []proc.Process // of what the server keeps its records on, when that is not a folder
+	Started time.Duration  // from the start of the process to its first answer
 	record  func(metric string, value float64)
 }
 
@@ -52,36 +53,65 @@ func (t *Turn) Record(metric string, value float64) { t.record(metric, value) }
 type Usage struct {
 	Elapsed, CPU time.Duration
 	PeakBytes    int64
+	BehindCPU    time.Duration // of the processes behind the server
+	BehindPeak   int64
 }
 
-// Measure runs the load and tells what the server used meanwhile.
+// Measure runs the load and tells what the server, and what is behind it, used meanwhile.
 func (t *Turn) Measure(load func() error) (Usage, error) {
-	if err := t.Process.ResetPeak(); err != nil {
-		return Usage{}, fmt.Errorf("reset the memory peak: %w", err)
-	}
-	before, err := t.Process.CPU()
+	before, _, err := used(t.Process)
 	if err != nil {
 		return Usage{}, err
+	}
+	behindBefore, _, err := used(t.Behind...)
+	if err != nil {
+		return Usage{}, err
+	}
+	for _, p := range append([]proc.Process{t.Process}, t.Behind...) {
+		if err := p.ResetPeak(); err != nil {
+			return Usage{}, fmt.Errorf("reset the memory peak: %w", err)
+		}
 	}
 	began := time.Now()
 	if err := load(); err != nil {
 		return Usage{}, err
 	}
 	u := Usage{Elapsed: time.Since(began)}
-	after, err := t.Process.CPU()
+	after, peak, err := used(t.Process)
 	if err != nil {
 		return u, err
 	}
-	u.CPU = after - before
-	u.PeakBytes, err = t.Process.Peak()
+	behindAfter, behindPeak, err := used(t.Behind...)
+	u.CPU, u.PeakBytes, u.BehindCPU, u.BehindPeak = after-before, peak, behindAfter-behindBefore, behindPeak
 	return u, err
+}
+
+// used sums the CPU time so far and the peaks of memory.
+func used(all ...proc.Process) (cpu time.Duration, peak int64, err error) {
+	for _, p := range all {
+		c, err := p.CPU()
+		if err != nil {
+			return 0, 0, err
+		}
+		m, err := p.Peak()
+		if err != nil {
+			return 0, 0, err
+		}
+		cpu, peak = cpu+c, peak+m
+	}
+	return cpu, peak, nil
 }
 
 // RecordBytes records a usage as throughput, CPU per 10^9 bytes and peak memory.
 func (t *Turn) RecordBytes(bytes int64, u Usage) {
+	gigabytes := float64(bytes) / 1e9
 	t.Record("MB/s", float64(bytes)/1e6/u.Elapsed.Seconds())
-	t.Record("CPU s/GB", u.CPU.Seconds()/(float64(bytes)/1e9))
+	t.Record("CPU s/GB", u.CPU.Seconds()/gigabytes)
 	t.Record("peak MB", float64(u.PeakBytes)/1e6)
+	if len(t.Behind) > 0 {
+		t.Record("CPU s/GB with SeaweedFS", (u.CPU+u.BehindCPU).Seconds()/gigabytes)
+		t.Record("SeaweedFS peak MB", float64(u.BehindPeak)/1e6)
+	}
 }
 
 // Plan is a whole run.
@@ -132,9 +162,12 @@ func (p Plan) turn(ctx context.Context, sc Scenario, s servers.Server) (samples 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close(), os.RemoveAll(dir)) }()
-	t := &Turn{Broker: b, Process: proc.Process{Pid: b.Pid()}, Dir: dir, Started: b.Started, record: func(metric string, value float64) {
+	t := &Turn{Broker: b.Broker, Process: proc.Process{Pid: b.Pid()}, Dir: b.Dir, Started: b.Started, record: func(metric string, value float64) {
 		samples = append(samples, Sample{Scenario: sc.Name, Server: s.Name, Metric: metric, Value: value})
 	}}
+	if b.Behind != nil {
+		t.Behind = []proc.Process{{Pid: b.Behind.Pid()}}
+	}
 	err = sc.Run(ctx, t)
 	return samples, err
 }

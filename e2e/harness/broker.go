@@ -1,6 +1,8 @@
 // Package harness starts the server that the end-to-end tests speak to: the kelp binary built from this tree or, with
 // KELP_E2E_TARGET=kafka, the real Apache Kafka from the cache folder.
 //
+// KELP_E2E_STORE=seaweedfs://master/folder puts the log of each kelp into a fresh folder below that one.
+//
 // It hides how each of the two is configured, started, awaited and ended. Its main type is Broker. A broker keeps its
 // address and its data over Restart and Kill, so that a client sees one server that went away and came back.
 package harness
@@ -27,6 +29,8 @@ type Kind string
 const (
 	Kelp  Kind = "kelp"
 	Kafka Kind = "kafka"
+	// Gateway is SeaweedFS's own Kafka gateway, which only the benchmarks compare with.
+	Gateway Kind = "gateway"
 )
 
 const startTimeout = 60 * time.Second
@@ -47,6 +51,7 @@ type Broker struct {
 
 	o      Options
 	dir    string
+	store  string // what --store gets; empty: a folder
 	binary string
 	cmd    *exec.Cmd
 	exited chan error
@@ -72,6 +77,7 @@ type Options struct {
 	KelpFlags       []string
 	KafkaProperties []string // key=value, after those that every test gets
 	KafkaJVM        []string // in place of a heap of 1 GiB
+	GatewayFlags    []string // of weed mq.kafka.gateway, after its addresses
 }
 
 // Open starts a server of the kind with its data in dir.
@@ -84,10 +90,13 @@ func OpenWith(kind Kind, dir string, o Options) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Kind: kind, o: o, dir: dir}
-	if kind == Kafka {
+	switch kind {
+	case Kafka:
 		err = b.formatKafka(port)
-	} else {
+	case Kelp:
+		b.store = ownStore(o.KelpFlags)
 		err = b.buildKelp()
+	case Gateway:
 	}
 	if err != nil {
 		return nil, err
@@ -97,19 +106,7 @@ func OpenWith(kind Kind, dir string, o Options) (*Broker, error) {
 
 // Resume starts the process again after Kill or Stop and waits until it accepts connections.
 func (b *Broker) Resume() error {
-	if b.Kind == Kafka {
-		jvm := b.o.KafkaJVM
-		if jvm == nil {
-			jvm = []string{"-Xmx1g"}
-		}
-		b.cmd = exec.Command("java", append(slices.Clone(jvm), "-cp", kafkaClassPath(), "kafka.Kafka", b.properties())...)
-	} else {
-		args := []string{
-			"serve", "--data", filepath.Join(b.dir, "data"), "--listen", b.Addr, "--http", "127.0.0.1:0", "--registry", "",
-			"--group-initial-rebalance-delay", "0s", // as Kafka is started here
-		}
-		b.cmd = exec.Command(b.binary, append(args, b.o.KelpFlags...)...)
-	}
+	b.cmd = b.command()
 	out, err := os.OpenFile(b.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the server's log: %w", err)
@@ -127,6 +124,29 @@ func (b *Broker) Resume() error {
 	}
 	b.Started = time.Since(began)
 	return nil
+}
+
+func (b *Broker) command() *exec.Cmd {
+	switch b.Kind {
+	case Kafka:
+		jvm := b.o.KafkaJVM
+		if jvm == nil {
+			jvm = []string{"-Xmx1g"}
+		}
+		return exec.Command("java", append(slices.Clone(jvm), "-cp", kafkaClassPath(), "kafka.Kafka", b.properties())...)
+	case Gateway:
+		host, port, _ := net.SplitHostPort(b.Addr)
+		return exec.Command(weed(), append([]string{"mq.kafka.gateway", "-ip=" + host, "-ip.bind=" + host, "-port=" + port}, b.o.GatewayFlags...)...)
+	case Kelp:
+	}
+	args := []string{
+		"serve", "--data", filepath.Join(b.dir, "data"), "--listen", b.Addr, "--http", "127.0.0.1:0", "--registry", "",
+		"--group-initial-rebalance-delay", "0s", // as Kafka is started here
+	}
+	if b.store != "" {
+		args = append(args, "--store", b.store)
+	}
+	return exec.Command(b.binary, append(args, b.o.KelpFlags...)...)
 }
 
 // Restart ends the process by SIGTERM and starts it again on the same address and data.

@@ -1,12 +1,15 @@
 package harness
 
 import (
+	"bytes"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,6 +32,26 @@ func (b *Broker) buildKelp() error {
 		return fmt.Errorf("build kelp: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// ownStore is a fresh folder below the one that KELP_E2E_STORE names, or empty. Flags that name a store win.
+func ownStore(flags []string) string {
+	base := os.Getenv("KELP_E2E_STORE")
+	if base == "" || slices.Contains(flags, "--store") {
+		return ""
+	}
+	return strings.TrimRight(base, "/") + "/" + strings.ToLower(rand.Text())
+}
+
+// OnSeaweedFS says that kelp keeps its log on SeaweedFS in this run, not in a folder.
+func OnSeaweedFS() bool { return os.Getenv("KELP_E2E_STORE") != "" }
+
+// HTTP is the address of a kelp's HTTP listener, as it said when it was ready.
+func (b *Broker) HTTP() string {
+	text, _ := os.ReadFile(b.logFile())
+	_, rest, _ := strings.Cut(string(text[max(0, bytes.LastIndex(text, []byte("kelp is ready:"))):]), " http=")
+	address, _, _ := strings.Cut(rest, " ")
+	return address
 }
 
 // kafkaClassPath is KELP_E2E_KAFKA_LIBS or the folder that the installation script fills.

@@ -42,6 +42,9 @@ func freePort() (int, error) {
 	return 0, errors.New("choose a port: a hundred were taken")
 }
 
+// FreePort is a port for a server that a test starts itself.
+func FreePort() (int, error) { return freePort() }
+
 // FreeAddr is an address for a server that a test starts itself, perhaps more than once.
 func FreeAddr(tb testing.TB) string {
 	tb.Helper()

@@ -29,17 +29,27 @@ type SeaweedFS struct {
 // StartSeaweedFS starts a fresh one and ends it with the test.
 func StartSeaweedFS(tb testing.TB) *SeaweedFS {
 	tb.Helper()
-	w := &SeaweedFS{dir: tb.TempDir()}
-	w.args = []string{
+	w, err := OpenSeaweedFS(tb.TempDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = w.Kill() })
+	return w
+}
+
+// OpenSeaweedFS starts one with its data in dir. Further arguments are those of weed server.
+func OpenSeaweedFS(dir string, args ...string) (*SeaweedFS, error) {
+	w := &SeaweedFS{dir: dir}
+	w.args = append([]string{
 		"server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-dir=" + w.dir, "-filer", "-master.telemetry=false", "-master.electionTimeout=1s",
 		"-master.heartbeatInterval=100ms", "-volume.preStopSeconds=0", "-volume.max=40", "-master.volumeSizeLimitMB=1024",
-	}
+	}, args...)
 	for _, part := range []string{"master", "volume", "filer"} {
 		ports := [2]int{}
 		for i := range ports {
 			p, err := freePort()
 			if err != nil {
-				tb.Fatal(err)
+				return w, err
 			}
 			ports[i] = p
 		}
@@ -49,15 +59,14 @@ func StartSeaweedFS(tb testing.TB) *SeaweedFS {
 			w.Master = fmt.Sprintf("%s.%d", w.web, ports[1])
 		}
 	}
-	if err := w.Resume(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = w.Kill() })
-	return w
+	return w, w.Resume()
 }
 
 // Store is what --store takes to keep a log in a folder of this SeaweedFS.
 func (w *SeaweedFS) Store(folder string) string { return "seaweedfs://" + w.Master + "/" + folder }
+
+// Pid is the process id of the running SeaweedFS.
+func (w *SeaweedFS) Pid() int { return w.cmd.Process.Pid }
 
 // Kill ends the process by SIGKILL.
 func (w *SeaweedFS) Kill() error {
@@ -72,18 +81,22 @@ func (w *SeaweedFS) Kill() error {
 	return nil
 }
 
+// weed is KELP_E2E_WEED or the binary that the installation script puts into the cache folder.
+func weed() string {
+	if binary := os.Getenv("KELP_E2E_WEED"); binary != "" {
+		return binary
+	}
+	return filepath.Join(root(), ".cache", "seaweedfs", "bin", "weed")
+}
+
 // Resume starts it, for the first time or again after Kill, and waits until it takes files.
 func (w *SeaweedFS) Resume() error {
-	binary := os.Getenv("KELP_E2E_WEED")
-	if binary == "" {
-		binary = filepath.Join(root(), ".cache", "seaweedfs", "bin", "weed")
-	}
 	out, err := os.OpenFile(filepath.Join(w.dir, "weed.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	w.cmd = exec.Command(binary, w.args...)
+	w.cmd = exec.Command(weed(), w.args...)
 	w.cmd.Stdout, w.cmd.Stderr = out, out
 	if err := w.cmd.Start(); err != nil {
 		return fmt.Errorf("start weed, which e2e/install/seaweedfs.sh installs: %w", err)

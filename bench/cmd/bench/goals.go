@@ -6,7 +6,9 @@ var (
 	osPair    = report.Pair{Ours: "kelp-os", Theirs: "kafka"}
 	fsyncPair = report.Pair{Ours: "kelp-fsync", Theirs: "kafka"}
 	flushPair = report.Pair{Ours: "kelp-fsync", Theirs: "kafka-flush"}
-	pairs     = []report.Pair{osPair, fsyncPair, flushPair}
+	weedPair  = report.Pair{Ours: "kelp-seaweedfs", Theirs: "kelp-fsync"}
+	gatePair  = report.Pair{Ours: "kelp-seaweedfs", Theirs: "weed-gateway"}
+	pairs     = []report.Pair{osPair, fsyncPair, flushPair, weedPair, gatePair}
 )
 
 // klite names the peer in the table of goals.
@@ -56,6 +58,12 @@ var goals = []report.Goal{
 	{Scenario: "group-idle", Metric: "MB per 1000 members", Pair: fsyncPair, AtMost: 1},
 	{Scenario: "txn-1", Metric: "transactions/s", Pair: osPair, AtLeast: 1.5},
 	{Scenario: "txn-16", Metric: "transactions/s", Pair: osPair, AtLeast: 1.5},
+	{Scenario: "seaweedfs-produce", Metric: "MB/s", Pair: weedPair, AtLeast: 0.4},
+	{Scenario: "seaweedfs-produce", Metric: "MB/s", Pair: gatePair, AtLeast: 40},
+	{Scenario: "seaweedfs-produce", Metric: "CPU s/GB with SeaweedFS", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 6},
+	{Scenario: "seaweedfs-e2e", Metric: "ack p50 ms", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 3},
+	{Scenario: "seaweedfs-e2e", Metric: "ack p99 ms", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 10},
+	{Scenario: "seaweedfs-idle", Metric: "requests/s", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 1},
 	{Scenario: "start", Metric: "ready ms", Pair: report.Pair{Ours: "kelp-fsync"}, AtMost: 150},
 	{Scenario: "start", Metric: "idle MB", Pair: report.Pair{Ours: "kelp-fsync"}, AtMost: 40},
 }

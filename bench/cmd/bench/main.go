@@ -17,6 +17,7 @@ import (
 	"kelp/bench/load"
 	"kelp/bench/proc"
 	"kelp/bench/report"
+	"kelp/bench/seaweedfs"
 	"kelp/bench/servers"
 	"kelp/bench/turns"
 	"kelp/bench/txn"
@@ -37,6 +38,7 @@ func scenarios(s load.Size) []turns.Scenario {
 		load.Scenarios(s),
 		groups.Scenarios(s.Duration),
 		txn.Scenarios(s.Duration),
+		seaweedfs.Scenarios(s.Duration, s.Bytes),
 	)
 }
 
