@@ -105,6 +105,9 @@ func (h Header) VerifyCRC(b []byte) error {
 	return nil
 }
 
+// Sum is the checksum of the last covers bytes of the batch b, as it says itself.
+func Sum(b []byte) (covers int, crc32c uint32) { return len(b) - 21, binary.BigEndian.Uint32(b[17:]) }
+
 // SetBaseOffset patches the base offset, which the checksum does not cover.
 func SetBaseOffset(b []byte, base int64) { binary.BigEndian.PutUint64(b, uint64(base)) }
 

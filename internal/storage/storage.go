@@ -93,6 +93,15 @@ type Batch struct {
 	// Bytes is what is kept. The log may read it until the Pending is done and never after;
 	// the caller must not change it before that.
 	Bytes []byte
+	// Tail is the checksum of the end of Bytes, when the caller has just made or compared it: a store
+	// that keeps the same kind need not read those bytes once more.
+	Tail Tail
+}
+
+// Tail is the CRC-32C of the last so many bytes of a batch; zero bytes say nothing.
+type Tail struct {
+	Bytes  int
+	CRC32C uint32
 }
 
 // ReadRange says what a read wants.

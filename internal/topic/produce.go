@@ -109,7 +109,9 @@ func (p *Partition) place(records []byte, h batch.Header, v *verifying, client C
 	// Remembered first: a transaction must be known to be open before its records can be read.
 	p.remember(h, a.BaseOffset, p.o.Now().UnixMilli())
 	p.next += int64(h.Count)
-	a.Pending = p.log.Append(storage.Batch{Base: a.BaseOffset, Count: h.Count, MaxTimestampMs: h.MaxTimestampMs, Bytes: records})
+	b := storage.Batch{Base: a.BaseOffset, Count: h.Count, MaxTimestampMs: h.MaxTimestampMs, Bytes: records}
+	b.Tail.Bytes, b.Tail.CRC32C = batch.Sum(records) // compared or made by prepare
+	a.Pending = p.log.Append(b)
 	p.track(a.BaseOffset, h.ProducerID >= 0, a.Pending, len(records))
 	return a, nil
 }

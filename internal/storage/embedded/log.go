@@ -73,7 +73,7 @@ func (l *log) Append(b storage.Batch) storage.Pending {
 		close(o.done)
 		return o
 	}
-	o.item.crc, o.item.size = checksum(b.Bytes), uint32(len(b.Bytes))
+	o.item.crc, o.item.size = checksumOf(&b), uint32(len(b.Bytes))
 	l.next = o.item.end()
 	return l.s.submit(o)
 }
