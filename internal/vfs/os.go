@@ -59,9 +59,27 @@ func (f osFile) WriteBuffers(buffers [][]byte, off int64) error {
 func (f osFile) Preallocate(size int64) error {
 	err := reserve(f.File, size)
 	if errors.Is(err, ErrUnsupported) {
-		return f.Truncate(size)
+		return fill(f.File, size)
 	}
 	return err
+}
+
+// fillBytes is how much of a file is filled with one write.
+const fillBytes = 1 << 20
+
+// fill reserves space where the system cannot: by writing zeros from the file's end on.
+func fill(f *os.File, size int64) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, fillBytes)
+	for at := info.Size(); at < size; at += fillBytes {
+		if _, err := f.WriteAt(zeros[:min(fillBytes, size-at)], at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f osFile) Punch(off, n int64) error { return punch(f.File, off, n) }

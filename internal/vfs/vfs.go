@@ -46,7 +46,7 @@ type File interface {
 	// Truncate sets the size.
 	Truncate(size int64) error
 	// Preallocate grows the file to size with zeros and reserves the space, so that writing there cannot
-	// fail for want of it. Where the system cannot reserve it only grows.
+	// fail for want of it. Where the system cannot reserve, the zeros are written.
 	Preallocate(size int64) error
 	// Punch gives the space of a range back; it reads as zeros from then on. ErrUnsupported where the system cannot.
 	Punch(off, n int64) error
