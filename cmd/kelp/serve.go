@@ -57,6 +57,10 @@ environment beats the file.`,
 
 func serve(c *cobra.Command, settings config.Config, logger *slog.Logger) error {
 	n, err := node.Start(c.Context(), settings, logger)
+	if c.Context().Err() != nil && n == nil { // asked to end while it waited for its turn
+		logger.Info("ended before it served", "reason", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 type Config struct {
 	Data             string
 	Store            string
+	StoreSecurity    StoreSecurity
 	Listen           []string
 	Advertise        string
 	HTTP             string
@@ -124,7 +125,8 @@ func (c *Config) Bind(f *pflag.FlagSet) {
 	f.StringVar(&c.Data, "data", c.Data, "folder that keeps everything; made when missing")
 	f.StringVar(&c.Store, "store", c.Store,
 		"where records are kept: empty for the embedded log in the data folder, or seaweedfs://master:9333[,master:9333]/folder"+
-			"[?filer=host:port&collection=name&replication=001] for SeaweedFS, where the node keeps nothing")
+			"[?filer=host:port&filerGroup=name&collection=name&replication=001] for SeaweedFS, where the node keeps nothing")
+	c.StoreSecurity.bind(f)
 	f.StringSliceVar(&c.Listen, "listen", c.Listen, "host:port to serve Kafka on; may be given several times; port 0 lets the system choose")
 	f.StringVar(&c.Advertise, "advertise", c.Advertise,
 		"host:port that clients are told to connect to; empty gives each client the address that it dialled")

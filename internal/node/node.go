@@ -52,7 +52,8 @@ type Node struct {
 	Pprof    net.Addr
 }
 
-// Start opens the store, replays the metadata and listens.
+// Start opens the store, which may wait for its turn, replays the metadata and listens. Health is
+// served from the beginning.
 func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, error) {
 	advertise, err := advertiser(o.Advertise)
 	if err != nil {
@@ -65,16 +66,19 @@ func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, er
 	limitMemory(int64(o.Memory))
 	metrics := telemetry.Registry()
 	n := &Node{errs: make(chan error, len(o.Listen)+4), drain: o.DrainTimeout}
-	n.store, err = openStore(ctx, o, logger, metrics, func(err error) { n.errs <- err })
-	if err != nil {
-		return nil, err
-	}
 	n.life, n.end = context.WithCancel(context.WithoutCancel(ctx))
+	if err := n.serveHTTP(o.HTTP, metrics); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	n.store, err = openStore(ctx, storeOptions{o, logger, metrics, func(err error) { n.errs <- err }, n.health.NotReady})
+	if err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
 	p := parts{o: o, logger: logger, metrics: metrics, static: static, advertise: advertise}
 	if err := n.serve(ctx, p); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	n.health.SetReady(true)
+	n.health.Ready(n.store.Failed)
 	return n, nil
 }
 
@@ -131,7 +135,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 			}
 		})
 	}
-	return errors.Join(n.serveHTTP(o.HTTP, p.metrics), n.servePprof(o.Pprof))
+	return n.servePprof(o.Pprof)
 }
 
 func (n *Node) serveHTTP(address string, metrics *prometheus.Registry) error {
@@ -142,7 +146,7 @@ func (n *Node) serveHTTP(address string, metrics *prometheus.Registry) error {
 	if err != nil {
 		return fmt.Errorf("http: %w; free the address or choose another", err)
 	}
-	handler := telemetry.Handler(metrics, &n.health, n.store.Failed)
+	handler := telemetry.Handler(metrics, &n.health)
 	n.HTTP, n.http = l.Addr(), &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	n.wg.Go(func() {
 		if err := n.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -157,7 +161,7 @@ func (n *Node) Failed() <-chan error { return n.errs }
 
 // Close stops listening, lets requests finish, ends connections, and flushes and closes the store.
 func (n *Node) Close() error {
-	n.health.SetReady(false)
+	n.health.NotReady("draining")
 	n.end() // fetches that wait are answered with what there is
 	if n.txns != nil {
 		n.txns.Close()
@@ -182,7 +186,10 @@ func (n *Node) Close() error {
 		_ = n.topics.Close(ctx) // what is not saved is replayed at the next start
 		cancel()
 	}
-	err := n.store.Close()
+	var err error
+	if n.store != nil {
+		err = n.store.Close()
+	}
 	n.wg.Wait()
 	return err
 }

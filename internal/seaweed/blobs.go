@@ -14,9 +14,12 @@ import (
 	"kelp/internal/seaweed/filerpb"
 )
 
-// assignAhead is how many file ids one call to the filer brings; a token for one is short-lived,
-// so ids with tokens are not kept.
+// assignAhead is how many file ids one call to the filer brings.
 const assignAhead = 32
+
+// idsKeptFor is how long they are used: their volume may fill up or move, and tokens that come with
+// them are valid for ten seconds.
+const idsKeptFor = 5 * time.Second
 
 // Blob is bytes on volume servers under one file id.
 type Blob struct {
@@ -28,6 +31,7 @@ type Blob struct {
 // fileID is an id that nothing was written to yet.
 type fileID struct {
 	id, url, auth string
+	until         time.Time
 }
 
 // place is where a volume was last seen.
@@ -54,11 +58,15 @@ func (c *Client) PutBlob(ctx context.Context, b []byte, sync bool) (Blob, error)
 		return Blob{}, err
 	}
 	req.Header.Set("Content-Type", "application/octet-stream")
-	if id.auth != "" {
+	switch key := c.o.Security.WriteKey; {
+	case len(key) > 0:
+		req.Header.Set("Authorization", "Bearer "+token(key, id.id, time.Now()))
+	case id.auth != "":
 		req.Header.Set("Authorization", "Bearer "+id.auth)
 	}
 	resp, err := c.web.Do(req)
 	if err != nil {
+		c.forgetSpare() // the server may be gone: the master names another one
 		return Blob{}, fmt.Errorf("write to volume server %s: %w", id.url, err)
 	}
 	defer func() { drain(resp.Body); _ = resp.Body.Close() }()
@@ -76,7 +84,7 @@ func (c *Client) PutBlob(ctx context.Context, b []byte, sync bool) (Blob, error)
 
 func (c *Client) assign(ctx context.Context) (fileID, error) {
 	c.mu.Lock()
-	if n := len(c.spare); n > 0 {
+	if n := len(c.spare); n > 0 && time.Now().Before(c.spare[n-1].until) {
 		id := c.spare[n-1]
 		c.spare = c.spare[:n-1]
 		c.mu.Unlock()
@@ -95,13 +103,16 @@ func (c *Client) assign(ctx context.Context) (fileID, error) {
 	if resp.Location == nil || resp.FileId == "" {
 		return fileID{}, errors.New("the filer named no volume server")
 	}
-	first := fileID{id: resp.FileId, url: resp.Location.Url, auth: resp.Auth}
-	if resp.Auth == "" && resp.Count > 1 {
-		c.mu.Lock()
-		for i := range int(min(resp.Count, assignAhead)) - 1 {
-			c.spare = append(c.spare, fileID{id: fmt.Sprintf("%s_%d", first.id, i+1), url: first.url})
-		}
-		c.mu.Unlock()
+	first := fileID{id: resp.FileId, url: resp.Location.Url, auth: resp.Auth, until: time.Now().Add(idsKeptFor)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.spare) > 0 && !time.Now().Before(c.spare[len(c.spare)-1].until) {
+		c.spare = c.spare[:0]
+	}
+	for i := range int(min(resp.Count, assignAhead)) - 1 {
+		next := first
+		next.id = fmt.Sprintf("%s_%d", first.id, i+1)
+		c.spare = append(c.spare, next)
 	}
 	return first, nil
 }
@@ -137,6 +148,9 @@ func (c *Client) readFrom(ctx context.Context, url, fileID string, at int64, b [
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url(url, fileID), http.NoBody)
 	if err != nil {
 		return err
+	}
+	if key := c.o.Security.ReadKey; len(key) > 0 {
+		req.Header.Set("Authorization", "Bearer "+token(key, fileID, time.Now()))
 	}
 	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", at, at+int64(len(b))-1))
 	resp, err := c.web.Do(req)
@@ -192,7 +206,7 @@ func (c *Client) locate(ctx context.Context, fileID string, again bool) ([]strin
 }
 
 func (c *Client) url(server, fileID string) string {
-	if c.o.TLS != nil {
+	if c.o.Security.HTTPS != nil {
 		return "https://" + server + "/" + fileID
 	}
 	return "http://" + server + "/" + fileID

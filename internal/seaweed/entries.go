@@ -21,11 +21,16 @@ var reconnect = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.5
 // missingText is how a filer says that there is no such entry: it gives no code for it.
 const missingText = "no entry is found in filer store"
 
+// existsText is how filers said that an entry exists before they had codes.
+const existsText = "EEXIST"
+
 // Entry is a file in the filer: inline content, bytes on volume servers, or both.
 type Entry struct {
 	Name    string
 	Content []byte
 	Blobs   []Blob // in order of their place in the file
+	// TTLSeconds is when the filer lets the entry expire, which only its own rules ask for; 0: never.
+	TTLSeconds int32
 }
 
 // message gives an entry its attributes in the filer's form.
@@ -64,7 +69,7 @@ func (c *Client) create(ctx context.Context, req *filerpb.CreateEntryRequest) er
 	switch {
 	case err != nil:
 		return fmt.Errorf("create %s: %w: %w", name, ErrUnclear, err)
-	case resp.ErrorCode == filerpb.FilerError_ENTRY_ALREADY_EXISTS:
+	case resp.ErrorCode == filerpb.FilerError_ENTRY_ALREADY_EXISTS || strings.HasPrefix(resp.Error, existsText):
 		return fmt.Errorf("create %s: %w", name, ErrExists)
 	case resp.ErrorCode != filerpb.FilerError_OK || resp.Error != "":
 		return fmt.Errorf("create %s: %s (%s)", name, resp.Error, resp.ErrorCode)
@@ -87,7 +92,7 @@ func (c *Client) Lookup(ctx context.Context, dir, name string) (Entry, error) {
 }
 
 func entryOf(e *filerpb.Entry) Entry {
-	out := Entry{Name: e.Name, Content: e.Content}
+	out := Entry{Name: e.Name, Content: e.Content, TTLSeconds: e.GetAttributes().GetTtlSec()}
 	for _, ch := range e.Chunks {
 		id := ch.FileId
 		if id == "" && ch.Fid != nil {

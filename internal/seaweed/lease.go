@@ -2,11 +2,7 @@ package seaweed
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"path"
 	"sync"
 	"time"
 )
@@ -19,29 +15,46 @@ type Lease struct {
 	owner string
 	ttl   time.Duration
 	token string // the renewing goroutine's
+	lost  func()
 	end   context.CancelFunc
 	wg    sync.WaitGroup
 }
 
-// Acquire waits until the lock is free, or ctx ends, and holds it. waiting is called once when
-// somebody else has it.
-func (c *Client) Acquire(ctx context.Context, name, owner string, ttl time.Duration, waiting func(error)) (*Lease, error) {
-	l := &Lease{c: c, name: name, owner: owner, ttl: ttl}
-	told := false
+// LeaseOptions say which lock to hold.
+type LeaseOptions struct {
+	Name, Owner string
+	TTL         time.Duration
+	// Waiting is told why the lock cannot be had yet, each time that the reason changes.
+	Waiting func(error)
+}
+
+// Acquire waits until the lock is free, or ctx ends, and holds it.
+//
+// Locks vanish when a filer restarts, and its owner needs a moment to take it anew. Who has seen
+// that somebody else holds the lock and then loses sight of the filer waits for one more TTL after
+// the filer is back, so that not every restart of a filer becomes a change of owners.
+func (c *Client) Acquire(ctx context.Context, o LeaseOptions) (*Lease, error) {
+	l := &Lease{c: c, name: o.Name, owner: o.Owner, ttl: o.TTL}
+	told, taken, away := "", false, false
 	for {
-		token, err := c.Lock(ctx, name, owner, "", ttl)
+		if away && taken {
+			if err := c.answers(ctx, o); err != nil {
+				return nil, err
+			}
+		}
+		token, err := c.Lock(ctx, l.name, l.owner, "", l.ttl)
 		if err == nil {
 			l.token = token
 			break
 		}
-		if !told {
-			told = true
-			waiting(err)
+		locked := errors.Is(err, ErrLocked)
+		taken, away = taken || locked, !locked
+		if told != err.Error() {
+			told = err.Error()
+			o.Waiting(err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(ttl / 10):
+		if err := sleep(ctx, l.ttl/10); err != nil {
+			return nil, err
 		}
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -50,21 +63,54 @@ func (c *Client) Acquire(ctx context.Context, name, owner string, ttl time.Durat
 	return l, nil
 }
 
-func (l *Lease) renew(ctx context.Context) {
-	tick := time.NewTicker(l.ttl / 3)
-	defer tick.Stop()
+// answers waits until the filer answers, and then for one TTL.
+func (c *Client) answers(ctx context.Context, o LeaseOptions) error {
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+		if _, err := c.Store(ctx); err == nil {
+			return sleep(ctx, o.TTL)
 		}
+		if err := sleep(ctx, o.TTL/10); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// OnLost sets what is called, again and again, while another owner has the lock.
+func (l *Lease) OnLost(f func()) {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	l.lost = f
+}
+
+func (l *Lease) renew(ctx context.Context) {
+	pause := l.ttl / 3
+	for sleep(ctx, pause) == nil {
 		token, err := l.c.Lock(ctx, l.name, l.owner, l.token, l.ttl)
 		if errors.Is(err, ErrLocked) { // expired, or the filer forgot it: take it anew if it is free
 			token, err = l.c.Lock(ctx, l.name, l.owner, "", l.ttl)
 		}
-		if err == nil {
+		pause = l.ttl / 3
+		switch {
+		case err == nil:
 			l.token = token
+		case errors.Is(err, ErrLocked):
+			l.c.mu.Lock()
+			lost := l.lost
+			l.c.mu.Unlock()
+			if lost != nil {
+				lost()
+			}
+		default:
+			pause = l.ttl / 10 // the filer is away: be there first when it is back
 		}
 	}
 }
@@ -76,54 +122,4 @@ func (l *Lease) Release() {
 	ctx, cancel := context.WithTimeout(context.Background(), l.ttl)
 	defer cancel()
 	_ = l.c.Unlock(ctx, l.name, l.token) // it ends by itself otherwise
-}
-
-// Limits of a probe.
-const (
-	probeRounds = 8
-	probeRacers = 8
-)
-
-// Probe races creates of the same names below dir, over connections of their own, and returns an
-// error when more or fewer than one of them won: a log cannot be kept safely there.
-func (c *Client) Probe(ctx context.Context, dir string) error {
-	id := make([]byte, 8)
-	_, _ = rand.Read(id)
-	dir = path.Join(dir, "probe-"+hex.EncodeToString(id))
-	racers := make([]*Client, probeRacers)
-	for i := range racers {
-		o := c.o
-		o.Filer = c.Filer()
-		r, err := Dial(ctx, o)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = r.Close() }()
-		racers[i] = r
-	}
-	defer func() { _ = c.Delete(context.WithoutCancel(ctx), path.Dir(dir), path.Base(dir)) }()
-	for round := range probeRounds {
-		errs := make([]error, probeRacers)
-		var wg sync.WaitGroup
-		for i, r := range racers {
-			wg.Go(func() {
-				errs[i] = r.CreateOnce(ctx, dir, Entry{Name: fmt.Sprint(round), Content: []byte{byte(i)}})
-			})
-		}
-		wg.Wait()
-		won := 0
-		for _, err := range errs {
-			switch {
-			case err == nil:
-				won++
-			case !errors.Is(err, ErrExists):
-				return fmt.Errorf("probe: %w", err)
-			}
-		}
-		if won != 1 {
-			return fmt.Errorf("SeaweedFS is not safe for a log: %d of %d concurrent creates of one name succeeded on filer %s, it must be 1",
-				won, probeRacers, c.Filer())
-		}
-	}
-	return nil
 }

@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -38,31 +39,37 @@ func Registry() *prometheus.Registry {
 	return r
 }
 
-// Health says whether the process serves. The zero value is not ready yet.
-type Health struct{ ready atomic.Bool }
+// Health says whether the process serves. The zero value is starting.
+type Health struct{ check atomic.Pointer[func() error] }
 
-// SetReady turns /readyz on or off.
-func (h *Health) SetReady(ready bool) { h.ready.Store(ready) }
+// Ready says that the process serves for as long as check gives nil.
+func (h *Health) Ready(check func() error) { h.check.Store(&check) }
 
-// Handler serves /metrics, /healthz (the process runs) and /readyz (it serves Kafka). failed gives
-// what has broken beyond repair without a restart, or nil; it makes both checks fail.
-func Handler(r *prometheus.Registry, h *Health, failed func() error) http.Handler {
+// NotReady says why the process does not serve now.
+func (h *Health) NotReady(reason string) {
+	err := errors.New("not ready: " + reason)
+	h.Ready(func() error { return err })
+}
+
+// Err is why the process does not serve, or nil.
+func (h *Health) Err() error {
+	if check := h.check.Load(); check != nil {
+		return (*check)()
+	}
+	return errors.New("not ready: starting")
+}
+
+// Handler serves /metrics, /healthz (the process runs) and /readyz (it serves Kafka, or why not).
+func Handler(r *prometheus.Registry, h *Health) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{Registry: r, Timeout: 10 * time.Second}))
-	answer := func(w http.ResponseWriter, err error) {
-		if err != nil {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := h.Err(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = io.WriteString(w, "ok\n")
-	}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, failed()) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		err := failed()
-		if err == nil && !h.ready.Load() {
-			err = fmt.Errorf("not ready: starting or draining")
-		}
-		answer(w, err)
 	})
 	return mux
 }

@@ -105,7 +105,8 @@ func (c *Client) Brokers(ctx context.Context) ([]string, error) {
 	if len(c.o.Brokers) > 0 {
 		return c.o.Brokers, nil
 	}
-	return seaweed.Nodes(ctx, seaweed.Options{Masters: c.o.Masters, TLS: c.o.TLS, CallLimit: c.o.CallLimit}, "broker")
+	o := seaweed.Options{Masters: c.o.Masters, Security: seaweed.Security{GRPC: c.o.TLS}, CallLimit: c.o.CallLimit}
+	return seaweed.Nodes(ctx, o, "broker")
 }
 
 // control makes one call to the first broker that answers: every broker passes such calls on to the

@@ -8,11 +8,11 @@ type metrics struct {
 	commit                                                          prometheus.Histogram
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics() *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "kelp_seaweedfs_" + name, Help: help})
 	}
-	m := &metrics{
+	return &metrics{
 		chunks:    counter("chunks_total", "Chunks committed in the filer."),
 		bytes:     counter("bytes_total", "Payload bytes in committed chunks."),
 		retries:   counter("retries_total", "Calls to SeaweedFS that failed and were tried again."),
@@ -26,8 +26,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
 		}),
 	}
+}
+
+// register shows them. It comes last: opening may be tried again, registering may not.
+func (m *metrics) register(r prometheus.Registerer) {
 	if r != nil {
 		r.MustRegister(m.chunks, m.bytes, m.retries, m.hits, m.misses, m.ahead, m.settled, m.snapshots, m.commit)
 	}
-	return m
 }

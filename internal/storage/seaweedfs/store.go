@@ -139,7 +139,7 @@ func (o *op) Wait(ctx context.Context) error {
 func Open(ctx context.Context, obj Objects, o Options) (*Store, error) {
 	o.fill()
 	s := &Store{
-		o: o, obj: obj, m: newMetrics(o.Metrics), cache: newCache(o.CacheBytes),
+		o: o, obj: obj, m: newMetrics(), cache: newCache(o.CacheBytes),
 		queue: make(chan *op, queuedFrames), closing: make(chan struct{}), lost: make(chan struct{}),
 		parts: map[storage.Partition]*partition{}, live: map[uint64]int{}, fences: map[uint64]bool{},
 	}
@@ -147,6 +147,7 @@ func Open(ctx context.Context, obj Objects, o Options) (*Store, error) {
 	if err := s.recover(ctx); err != nil {
 		return nil, err
 	}
+	s.m.register(o.Metrics)
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	ready := make(chan *flight, chunksUnderWay)
 	s.wg.Go(func() { s.pack(ready) })
@@ -160,6 +161,18 @@ func Open(ctx context.Context, obj Objects, o Options) (*Store, error) {
 
 // Lost is closed when another owner has taken over: this store takes nothing any more.
 func (s *Store) Lost() <-chan struct{} { return s.lost }
+
+// Verify looks whether another owner has fenced this one, which otherwise shows at the next append.
+func (s *Store) Verify() {
+	s.mu.RLock()
+	next := s.seq + 1
+	s.mu.RUnlock()
+	ctx, cancel := context.WithTimeout(s.life, s.o.Patience)
+	defer cancel()
+	if c, err := s.readChunk(ctx, next); err == nil && c.owner != s.owner {
+		s.step(fmt.Errorf("sequence %d belongs to another owner: %w", next, storage.ErrFenced))
+	}
+}
 
 // Failed is why appends are refused now, or nil.
 func (s *Store) Failed() error {
