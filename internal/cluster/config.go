@@ -116,7 +116,8 @@ type TopicConfig struct {
 	DeleteRetentionMs                         int64
 	MinCompactionLagMs, MaxCompactionLagMs    int64
 	MinCleanableDirtyRatio                    float64
-	SchemaRegistry                            string // name of a registry; empty: the server's own choice
+	SchemaRegistry                            string      // name of a registry; empty: the server's own choice
+	Validation                                *Validation // nil: schemas are not looked at
 }
 
 // parse reads the configs in force for a topic; values were checked when they were set.
@@ -152,5 +153,6 @@ func (img *Image) parse(t Topic) *TopicConfig {
 		MaxCompactionLagMs:     number("max.compaction.lag.ms"),
 		MinCleanableDirtyRatio: dirty,
 		SchemaRegistry:         text(SchemaRegistryKey),
+		Validation:             validationOf(text),
 	}
 }

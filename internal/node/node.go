@@ -23,6 +23,7 @@ import (
 	"kelp/internal/statelog"
 	"kelp/internal/telemetry"
 	"kelp/internal/topic"
+	"kelp/internal/validate"
 )
 
 // listener opens listeners; its zero value has the system's defaults.
@@ -30,18 +31,19 @@ var listener net.ListenConfig
 
 // Node is a running broker.
 type Node struct {
-	store   backend
-	topics  *topic.Set
-	groups  *statelog.Runner[*group.Machine]
-	txns    *transactions
-	schemas schemas
-	server  *server.Server
-	http    *http.Server
-	pprof   *http.Server
-	health  telemetry.Health
-	drain   time.Duration
-	wg      sync.WaitGroup
-	errs    chan error
+	store     backend
+	topics    *topic.Set
+	groups    *statelog.Runner[*group.Machine]
+	txns      *transactions
+	schemas   schemas
+	validator *validate.Validator
+	server    *server.Server
+	http      *http.Server
+	pprof     *http.Server
+	health    telemetry.Health
+	drain     time.Duration
+	wg        sync.WaitGroup
+	errs      chan error
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
@@ -117,7 +119,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: o.Limits.FetchBytes,
 		FetchMemoryBytes: int64(o.Memory) / 8,
 		MaxFetchSessions: o.Limits.FetchSessions, Draining: n.life, Metrics: p.metrics,
-		Transactions: n.txns, Verifier: api.NewVerifier(n.txns), FeaturesChanged: n.txns.featuresChanged(metadata),
+		Validator: n.openValidator(p), Transactions: n.txns, Verifier: api.NewVerifier(n.txns), FeaturesChanged: n.txns.featuresChanged(metadata),
 	})
 	n.server = server.New(server.Options{Logger: logger, Table: table, Metrics: p.metrics, Limits: server.Limits{
 		FrameBytes: o.Limits.RequestBytes, Connections: o.Limits.Connections, InFlight: o.Limits.RequestsInFlight,
@@ -165,6 +167,9 @@ func (n *Node) Close() error {
 	n.end() // fetches that wait are answered with what there is
 	if n.txns != nil {
 		n.txns.Close()
+	}
+	if n.validator != nil {
+		n.validator.Close() // batches that wait for the registry are refused
 	}
 	n.schemas.close(n.drain)
 	if n.groups != nil {

@@ -66,7 +66,7 @@ func (p *Partition) Produce(records []byte, client Client) (Appended, error) {
 	if config == nil {
 		return Appended{}, kerr.UnknownTopicOrPartition // it is being deleted
 	}
-	records, h, err := p.prepare(records, client.Messages, config)
+	records, h, err := p.prepare(records, client, config)
 	if err != nil {
 		return Appended{}, err
 	}
@@ -123,7 +123,7 @@ func (p *Partition) repeat(of *sent) Appended {
 }
 
 // prepare gives the batch to append in the topic's codec, or why there is none.
-func (p *Partition) prepare(records []byte, messages bool, config *cluster.TopicConfig) ([]byte, batch.Header, error) {
+func (p *Partition) prepare(records []byte, client Client, config *cluster.TopicConfig) ([]byte, batch.Header, error) {
 	tooLarge := func() error {
 		return reject(kerr.MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(records), config.MaxMessageBytes)
 	}
@@ -134,7 +134,7 @@ func (p *Partition) prepare(records []byte, messages bool, config *cluster.Topic
 		err = reject(kerr.InvalidRecord, "there is no record batch")
 	case magic > 2:
 		err = reject(kerr.CorruptMessage, "magic %d is not known", magic)
-	case magic < 2 && !messages:
+	case magic < 2 && !client.Messages:
 		err = reject(kerr.InvalidRecord, "produce requests from version 3 on hold one batch of magic 2, this is magic %d", magic)
 	case len(records) > config.MaxMessageBytes:
 		err = tooLarge()
@@ -146,7 +146,10 @@ func (p *Partition) prepare(records []byte, messages bool, config *cluster.Topic
 	if err != nil {
 		return nil, batch.Header{}, err
 	}
-	h, err := p.check(records, config)
+	h, err := p.check(records, config, client.Inspection)
+	if err == nil && client.Inspection != nil {
+		records, h, err = inspected(records, h, client.Inspection, config)
+	}
 	if err != nil {
 		return nil, h, err
 	}
@@ -173,11 +176,19 @@ func levelOf(c batch.Codec, config *cluster.TopicConfig) batch.Level {
 }
 
 // check validates a v2 batch and the rules of its topic for each record.
-func (p *Partition) check(records []byte, config *cluster.TopicConfig) (batch.Header, error) {
+func (p *Partition) check(records []byte, config *cluster.TopicConfig, inspection Inspection) (batch.Header, error) {
 	rules := recordRules{compacted: config.Compact, checkTime: !config.LogAppendTime, largestMs: -1}
 	nowMs := p.o.Now().UnixMilli()
 	rules.earliestMs, rules.latestMs = nowMs-min(nowMs, config.TimestampBeforeMaxMs), saturate(nowMs, config.TimestampAfterMaxMs)
-	h, err := batch.Validate(records, maxDecompressedBytes, rules.see)
+	each := rules.see
+	if inspection != nil {
+		inspection.Reset()
+		each = func(index int32, rec batch.Record) {
+			rules.see(index, rec)
+			inspection.See(index, rec)
+		}
+	}
+	h, err := batch.Validate(records, maxDecompressedBytes, each)
 	switch {
 	case err != nil:
 		return h, fault(err)
