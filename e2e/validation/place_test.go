@@ -104,4 +104,6 @@ func framed(id int, payload ...byte) []byte {
 }
 
 // header is the value of the record header that carries a guid.
-func header(guid []byte, indexes ...byte) []byte { return append(append([]byte{1}, guid...), indexes...) }
+func header(guid []byte, indexes ...byte) []byte {
+	return append(append([]byte{1}, guid...), indexes...)
+}

@@ -1,10 +1,9 @@
 package node
 
 import (
-	"errors"
 	"time"
 
-	"kelp/internal/cluster"
+	"kelp/internal/config"
 	"kelp/internal/schema"
 	"kelp/internal/schema/avro"
 	"kelp/internal/schema/jsonschema"
@@ -19,25 +18,17 @@ const (
 	externalFresh = 30 * time.Second
 )
 
-// formats are the schema formats that are served.
-var formats = []schema.Format{jsonschema.Format{}, protobuf.Format{}, avro.Format{}}
-
-var errNoRegistry = errors.New("this server has no schema registry: start it with --registry or --registry-url")
-
 // openValidator makes what judges the batches of topics with schema validation.
 func (n *Node) openValidator(p parts) *validate.Validator {
-	fresh := embeddedFresh
-	if n.schemas.external != nil {
-		fresh = externalFresh
-	}
 	n.validator = validate.New(validate.Options{
-		Registry: func(*cluster.TopicConfig) (string, schema.Registry, error) {
-			if n.schemas.registry == nil {
-				return "", nil, errNoRegistry
+		Registries: &n.schemas, Formats: []schema.Format{jsonschema.Format{}, protobuf.Format{}, avro.Format{}},
+		Fresh: func(registry string) time.Duration {
+			if registry == config.EmbeddedRegistry || registry == "" && n.schemas.external == nil {
+				return embeddedFresh
 			}
-			return "", n.schemas.registry, nil
+			return externalFresh
 		},
-		Formats: formats, Fresh: fresh, Now: time.Now, Metrics: p.metrics, Note: p.logger.Warn,
+		Now: time.Now, Metrics: p.metrics, Note: p.logger.Warn,
 	})
 	return n.validator
 }

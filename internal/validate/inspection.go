@@ -19,10 +19,9 @@ const MarkHeader = "kelp.schema.invalid"
 
 // inspection judges one batch. It is used by one goroutine at a time.
 type inspection struct {
-	v      *Validator
-	rules  *cluster.Validation
-	topic  string
-	config *cluster.TopicConfig
+	v               *Validator
+	rules           *cluster.Validation
+	topic, registry string
 
 	// What was found out for this batch; it outlives Reset.
 	own      map[useKey]answer
@@ -30,7 +29,6 @@ type inspection struct {
 	until    time.Time // when waiting ends
 
 	// Of the walk under way.
-	registry string
 	last     [2]memo // by side: most records of a batch name one schema
 	missing  map[useKey]struct{}
 	bad      []topic.RecordError
@@ -60,9 +58,6 @@ var _ topic.Inspection = (*inspection)(nil)
 // Reset implements topic.Inspection.
 func (in *inspection) Reset() {
 	in.last, in.missing, in.bad, in.badCount, in.marks, in.closed, in.tally = [2]memo{}, nil, nil, 0, nil, nil, tally{}
-	if in.registry == "" {
-		in.registry, _, _ = in.v.o.Registry(in.config) // an error is met again where the registry is asked
-	}
 }
 
 // See implements topic.Inspection.
@@ -213,7 +208,7 @@ func (in *inspection) answer(q useKey) answer {
 	}
 	if u, old := in.v.known.find(q); u != nil {
 		if old {
-			in.v.renew(q, in.config)
+			in.v.renew(q)
 		}
 		return answer{use: u}
 	}
@@ -295,7 +290,7 @@ func (in *inspection) undecided() error {
 		if len(asked) == lookupsAtOnce {
 			break
 		}
-		asked[q] = in.v.ask(q, in.config)
+		asked[q] = in.v.ask(q)
 	}
 	return &topic.Undecided{Wait: func() { in.wait(asked) }}
 }

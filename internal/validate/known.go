@@ -24,12 +24,12 @@ type use struct {
 	codec  record.Codec // nil when there is none
 	failed error        // why not
 	since  time.Time    // when the registry said so
+	fresh  time.Duration
 }
 
 // known keeps what was found, up to a number and a size of texts; what goes first is left to chance.
 type known struct {
-	fresh time.Duration
-	now   func() time.Time
+	now func() time.Time
 
 	mu      sync.RWMutex // guards what follows
 	schemas map[schemaKey]*parsed
@@ -37,8 +37,8 @@ type known struct {
 	bytes   int // of the schemas' texts
 }
 
-func (k *known) init(fresh time.Duration, now func() time.Time) {
-	k.fresh, k.now = fresh, now
+func (k *known) init(now func() time.Time) {
+	k.now = now
 	k.schemas, k.uses = map[schemaKey]*parsed{}, map[useKey]*use{}
 }
 
@@ -51,9 +51,9 @@ func (k *known) find(q useKey) (found *use, old bool) {
 		return nil, false
 	}
 	switch age := k.now().Sub(found.since); {
-	case age < k.fresh:
+	case age < found.fresh:
 		return found, false
-	case age < hardLife*k.fresh:
+	case age < hardLife*found.fresh:
 		return found, true
 	}
 	return nil, true

@@ -33,7 +33,7 @@ func answered(a answer) *flight {
 
 // ask begins to ask the registry of a topic, once for all who want to know at the time. While the
 // registry is down nobody waits: it is tried in the background.
-func (v *Validator) ask(q useKey, config *cluster.TopicConfig) *flight {
+func (v *Validator) ask(q useKey) *flight {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.life.Err() != nil {
@@ -49,7 +49,7 @@ func (v *Validator) ask(q useKey, config *cluster.TopicConfig) *flight {
 	if f == nil {
 		f = &flight{done: make(chan struct{})}
 		v.flights[q] = f
-		v.wg.Go(func() { v.fly(f, q, config) })
+		v.wg.Go(func() { v.fly(f, q) })
 	}
 	if down {
 		return answered(v.without(q))
@@ -58,7 +58,7 @@ func (v *Validator) ask(q useKey, config *cluster.TopicConfig) *flight {
 }
 
 // renew asks again about what is old, while what is known is used.
-func (v *Validator) renew(q useKey, config *cluster.TopicConfig) { v.ask(q, config) }
+func (v *Validator) renew(q useKey) { v.ask(q) }
 
 // without is the answer of a registry that does not answer: what it said before, if anything.
 func (v *Validator) without(q useKey) answer {
@@ -68,11 +68,11 @@ func (v *Validator) without(q useKey) answer {
 	return answer{unavailable: errSilent}
 }
 
-func (v *Validator) fly(f *flight, q useKey, config *cluster.TopicConfig) {
+func (v *Validator) fly(f *flight, q useKey) {
 	ctx, cancel := context.WithTimeout(v.life, v.o.Wait)
 	defer cancel()
 	began := v.o.Now()
-	a := v.asked(ctx, q, config)
+	a := v.asked(ctx, q)
 	v.metrics.lookedUp(a, v.o.Now().Sub(began))
 	switch {
 	case a.use != nil:
@@ -93,14 +93,14 @@ func (v *Validator) fly(f *flight, q useKey, config *cluster.TopicConfig) {
 }
 
 // asked waits for its turn and asks, and notes whether the registry answers.
-func (v *Validator) asked(ctx context.Context, q useKey, config *cluster.TopicConfig) answer {
+func (v *Validator) asked(ctx context.Context, q useKey) answer {
 	select {
 	case v.slot <- struct{}{}:
 		defer func() { <-v.slot }()
 	case <-ctx.Done():
 		return answer{unavailable: errSlow}
 	}
-	_, r, err := v.o.Registry(config)
+	r, err := v.o.Registries.Named(q.schema.registry)
 	if err != nil {
 		return answer{unavailable: err} // said where the config was set
 	}
@@ -162,7 +162,7 @@ func (v *Validator) lookUp(ctx context.Context, r schema.Registry, q useKey) ans
 	default:
 		return answer{unavailable: err}
 	}
-	u := &use{schema: s, since: v.o.Now()}
+	u := &use{schema: s, since: v.o.Now(), fresh: v.o.Fresh(q.schema.registry)}
 	u.codec, u.failed = s.codec(indexes)
 	return answer{use: u}
 }

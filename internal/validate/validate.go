@@ -39,12 +39,12 @@ const (
 
 // Options of a validator.
 type Options struct {
-	// Registry gives the registry that a topic's records refer to, by the topic's config.
-	Registry func(*cluster.TopicConfig) (name string, r schema.Registry, err error)
-	Formats  []schema.Format
-	// Fresh is how long what was looked up is believed. It is renewed in the background while it is
-	// used, and no longer used without asking after four times as long.
-	Fresh time.Duration
+	// Registries are those that topics may choose.
+	Registries schema.Registries
+	Formats    []schema.Format
+	// Fresh is how long what was looked up in a registry is believed. It is renewed in the background
+	// while it is used, and no longer used without asking after four times as long.
+	Fresh func(registry string) time.Duration
 	// Wait bounds how long a batch waits for its schemas; 0: five seconds.
 	Wait    time.Duration
 	Now     func() time.Time
@@ -82,7 +82,7 @@ func New(o Options) *Validator {
 		o: o, formats: map[schema.Type]schema.Format{}, metrics: newMetrics(o.Metrics), slot: make(chan struct{}, maxLookups),
 		flights: map[useKey]*flight{}, down: map[string]time.Time{},
 	}
-	v.known.init(o.Fresh, o.Now)
+	v.known.init(o.Now)
 	v.life, v.end = context.WithCancel(context.Background())
 	for _, f := range o.Formats {
 		v.formats[f.Type()] = f
@@ -104,7 +104,7 @@ func (v *Validator) Inspect(t cluster.Topic) topic.Inspection {
 	if rules == nil {
 		return nil
 	}
-	return &inspection{v: v, rules: rules, topic: t.Name, config: t.Config, until: v.o.Now().Add(v.o.Wait)}
+	return &inspection{v: v, rules: rules, topic: t.Name, registry: t.Config.SchemaRegistry, until: v.o.Now().Add(v.o.Wait)}
 }
 
 // Forget lets the counters of a deleted topic go.

@@ -50,11 +50,19 @@ func openRegistry(t testing.TB) *registry.Registry {
 	return registry.New(registry.Options{Steps: runner, Formats: formats})
 }
 
+// only is a server's one registry.
+type only struct{ schema.Registry }
+
+func (o only) Named(string) (schema.Registry, error) { return o.Registry, nil }
+
+func believe(d time.Duration) func(string) time.Duration {
+	return func(string) time.Duration { return d }
+}
+
 func open(t testing.TB, r schema.Registry, change func(*Options)) *Validator {
 	t.Helper()
 	o := Options{
-		Registry: func(*cluster.TopicConfig) (string, schema.Registry, error) { return "", r, nil },
-		Formats:  formats, Fresh: time.Hour, Wait: time.Minute, Now: time.Now,
+		Registries: only{r}, Formats: formats, Fresh: believe(time.Hour), Wait: time.Minute, Now: time.Now,
 	}
 	if change != nil {
 		change(&o)
@@ -100,7 +108,9 @@ func register(t testing.TB, r schema.Registry, subject string, kind schema.Type,
 	return v
 }
 
-func framed(id int32, payload ...byte) []byte { return append(envelope.AppendID(nil, uint32(id)), payload...) }
+func framed(id int32, payload ...byte) []byte {
+	return append(envelope.AppendID(nil, uint32(id)), payload...)
+}
 
 func withHeader(v *schema.Version, indexes []byte, payload ...byte) batch.Record {
 	return batch.Record{Value: payload, Headers: []batch.RecordHeader{
@@ -148,13 +158,8 @@ func TestRules(t *testing.T) {
 		}
 		return all
 	}
-	for _, c := range []struct {
-		name  string
-		topic string
-		rules cluster.Validation
-		rec   batch.Record
-		want  string // a part of what is said, empty for a good one
-	}{
+	guid := envelope.AppendGUID(nil, envelope.GUID(user.GUID))
+	for _, c := range []rule{
 		{"framed", "orders", byTopic, batch.Record{Value: framed(user.ID, goodAvro...)}, ""},
 		{"null", "orders", byTopic, batch.Record{}, ""},
 		{"empty", "orders", byTopic, batch.Record{Value: []byte{}}, "value: no schema envelope: no bytes"},
@@ -170,7 +175,7 @@ func TestRules(t *testing.T) {
 		{"trailing", "orders", payload(byTopic), batch.Record{Value: framed(user.ID, append(goodAvro, 0)...)}, "value: schema id"},
 		{"no payload", "orders", payload(byTopic), batch.Record{Value: framed(user.ID)}, "value: schema id"},
 		{"guid in header", "orders", payload(byTopic), withHeader(user, nil, goodAvro...), ""},
-		{"guid as prefix", "orders", payload(byTopic), batch.Record{Value: append(envelope.AppendGUID(nil, envelope.GUID(user.GUID)), goodAvro...)}, ""},
+		{"guid as prefix", "orders", payload(byTopic), batch.Record{Value: join(guid, goodAvro)}, ""},
 		{"unknown guid", "orders", byTopic, batch.Record{Value: envelope.AppendGUID(nil, envelope.GUID{9})}, "value: schema guid 09000000"},
 		{"guid of another subject", "orders", byTopic, withHeader(other, nil, 0), "is not registered under subject"},
 		{"header with more", "orders", payload(byTopic), withHeader(user, []byte{7}, goodAvro...), "after the guid"},
@@ -201,17 +206,26 @@ func TestRules(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			v := open(t, r, nil)
 			for _, known := range []bool{false, true} {
-				strict(t, v, c.topic, c.rules, c.rec, c.want, known)
-				permissive(t, v, c.topic, c.rules, c.rec, c.want)
+				c.strict(t, v, known)
+				c.permissive(t, v)
 			}
 		})
 	}
 }
 
-func strict(t *testing.T, v *Validator, name string, rules cluster.Validation, rec batch.Record, want string, known bool) {
+// rule is a record and what is said of it.
+type rule struct {
+	name  string
+	topic string
+	rules cluster.Validation
+	rec   batch.Record
+	want  string // a part of what is said, empty for a good one
+}
+
+func (c *rule) strict(t *testing.T, v *Validator, known bool) {
 	t.Helper()
-	_, err := produce(t, v, name, rules, batch.Record{}, rec, batch.Record{}, rec)
-	if want == "" {
+	_, err := produce(t, v, c.topic, c.rules, batch.Record{}, c.rec, batch.Record{}, c.rec)
+	if c.want == "" {
 		if err != nil {
 			t.Errorf("known %t: refused: %v", known, err)
 		}
@@ -225,27 +239,29 @@ func strict(t *testing.T, v *Validator, name string, rules cluster.Validation, r
 		t.Errorf("the records %v are named, want 1 and 3", rejected.Records)
 	}
 	for _, re := range rejected.Records {
-		if !strings.Contains(re.Message, want) {
-			t.Errorf("%q, want %q in it", re.Message, want)
+		if !strings.Contains(re.Message, c.want) {
+			t.Errorf("%q, want %q in it", re.Message, c.want)
 		}
 	}
 }
 
-func permissive(t *testing.T, v *Validator, name string, rules cluster.Validation, rec batch.Record, want string) {
+func (c *rule) permissive(t *testing.T, v *Validator) {
 	t.Helper()
+	rules := c.rules
 	rules.Permissive = true
-	marks, err := produce(t, v, name, rules, batch.Record{}, rec)
+	marks, err := produce(t, v, c.topic, rules, batch.Record{}, c.rec)
 	if err != nil {
 		t.Fatalf("permissive: %v", err)
 	}
-	if want == "" {
+	if c.want == "" {
 		if len(marks) != 0 {
 			t.Errorf("marks on a good record: %v", marks)
 		}
 		return
 	}
-	if len(marks) != 1 || marks[0].Index != 1 || marks[0].Header.Key != MarkHeader || !strings.Contains(string(marks[0].Header.Value), want) {
-		t.Errorf("marks %v, want one with %q", marks, want)
+	if len(marks) != 1 || marks[0].Index != 1 || marks[0].Header.Key != MarkHeader ||
+		!strings.Contains(string(marks[0].Header.Value), c.want) {
+		t.Errorf("marks %v, want one with %q", marks, c.want)
 	}
 }
 
@@ -274,7 +290,7 @@ func TestRegistryChanges(t *testing.T) {
 	r := openRegistry(t)
 	now := new(atomic.Int64)
 	v := open(t, r, func(o *Options) {
-		o.Fresh, o.Now = time.Second, func() time.Time { return time.Unix(0, now.Load()) }
+		o.Fresh, o.Now = believe(time.Second), func() time.Time { return time.Unix(0, now.Load()) }
 	})
 	rules := cluster.Validation{Value: true, ValueStrategy: cluster.TopicNameStrategy}
 	one := batch.Record{Value: framed(1, 0)}
@@ -431,13 +447,13 @@ func TestManySchemas(t *testing.T) {
 // What is kept of schemas is bounded.
 func TestKnownIsBounded(t *testing.T) {
 	var k known
-	k.init(time.Hour, time.Now)
+	k.init(time.Now)
 	text := strings.Repeat("x", 1<<20)
 	for i := range 100 {
 		q := useKey{schema: schemaKey{schemaID: schemaID{id: uint32(i)}}}
 		s := &parsed{version: &schema.Version{Content: &schema.Content{Text: text}}}
 		k.keepSchema(q.schema, s)
-		k.keep(q, &use{schema: s, since: time.Now()})
+		k.keep(q, &use{schema: s, since: time.Now(), fresh: time.Hour})
 		if u, _ := k.find(q); u == nil {
 			t.Fatalf("%d is not kept", i)
 		}
@@ -446,7 +462,7 @@ func TestKnownIsBounded(t *testing.T) {
 		t.Errorf("%d bytes, %d schemas, %d uses", k.bytes, len(k.schemas), len(k.uses))
 	}
 	for i := range maxKept + 100 {
-		k.keep(useKey{topic: fmt.Sprint(i)}, &use{since: time.Now()})
+		k.keep(useKey{topic: fmt.Sprint(i)}, &use{since: time.Now(), fresh: time.Hour})
 	}
 	if len(k.uses) != maxKept {
 		t.Errorf("%d uses are kept, want %d", len(k.uses), maxKept)
