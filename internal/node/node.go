@@ -65,10 +65,10 @@ func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, er
 	if err != nil {
 		return nil, err
 	}
-	limitMemory(int64(o.Memory))
 	metrics := telemetry.Registry()
 	n := &Node{errs: make(chan error, len(o.Listen)+4), drain: o.DrainTimeout}
 	n.life, n.end = context.WithCancel(context.WithoutCancel(ctx))
+	n.limitMemory(int64(o.Memory))
 	if err := n.serveHTTP(o.HTTP, metrics); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
