@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"schema/protobuf":   {"schema", "schema/record"},
 	"schema/jsonschema": {"schema", "schema/jsontree", "schema/record"},
 	"schema/registry":   {"schema", "statelog"},
-	"schema/tags":       {"schema", "schema/jsontree"},
+	"schema/tags":       {"schema", "schema/jsontree", "schema/protobuf"},
 	"schema/rest":       {"schema", "schema/registry", "schema/tags", "telemetry"},
 	"schema/client":     {"schema"},
 	"cli":               {"config"},

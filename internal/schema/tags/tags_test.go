@@ -39,8 +39,18 @@ func TestEdit(t *testing.T) {
 		`"items":{"type":"object","properties":{"q":{"confluent:tags":["A"]}}}}}}`,
 		"object.p.array.object.q", Field, nil, []string{"A"},
 		`{"type":"object","properties":{"p":{"type":"array","items":{"type":"object","properties":{"q":{}}}}}}`)
-	f(schema.Protobuf, "", "M.x", Field, []string{"A"}, nil,
-		"tags of PROTOBUF schemas are options of their fields and cannot be changed here; edit the text")
+	f(schema.Protobuf, "package p; message M { optional int32 x = 1 [deprecated = true]; }", ".M.x", Field, []string{"A", "B"}, []string{"B"},
+		"package p;\n\nmessage M {\n  optional int32 x = 1 [\n    deprecated = true,\n    (confluent.field_meta) = {\n      tags: [\n        \"A\"\n"+
+			"      ]\n    }\n  ];\n}\n")
+	f(schema.Protobuf, `message M { message N { oneof o { int32 x = 1 [(confluent.field_meta).tags = "A", (.confluent.field_meta).doc = "d"]; } } }`,
+		"M.N.o.x", Field, []string{"B"}, nil,
+		"\nmessage M {\n  message N {\n    oneof o {\n      int32 x = 1 [(confluent.field_meta) = {\n        tags: [\n          \"A\",\n"+
+			"          \"B\"\n        ],\n        doc: \"d\"\n      }];\n    }\n  }\n}\n")
+	f(schema.Protobuf, `message M { option (confluent.message_meta).tags = "A"; optional int32 x = 1; }`, "M", Record, nil, []string{"A"},
+		"\nmessage M {\n  optional int32 x = 1;\n}\n")
+	f(schema.Protobuf, "message M { optional int32 x = 1; }", "N.x", Field, []string{"A"}, nil, "No matching Message with name 'N' found in the schema")
+	f(schema.Protobuf, "message M { optional int32 x = 1; }", "M.y", Field, []string{"A"}, nil, "No matching Field with name 'y' found in the schema")
+	f(schema.Protobuf, "message", "M.y", Field, []string{"A"}, nil, "Invalid schema of type PROTOBUF, details: syntax error at 1:8: unexpected end of file")
 	f(schema.Avro, "{", "M.x", Field, []string{"A"}, nil, "Invalid schema of type AVRO, details: "+
 		"JSON at byte 1: expected the name of a member")
 }
@@ -51,5 +61,25 @@ func TestFind(t *testing.T) {
 	got := fmt.Sprint(found, err)
 	if want := "[{{anyof.0.object.a sr_field} [U V]} {{object sr_record} [T]}] <nil>"; got != want {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestFindInProtobuf(t *testing.T) {
+	text := `package p; message M { option (confluent.message_meta) = {tags: ["T"]}; optional int32 a = 1 [(confluent.field_meta).tags = "U"];
+		oneof o { int32 b = 2 [(confluent.field_meta).tags = "V"]; } message N { optional int32 c = 1 [(confluent.field_meta) = {tags: ["U", "W"]}]; } }`
+	for wanted, want := range map[string]string{
+		"*": "[{{M sr_record} [T]} {{M.b sr_field} [V]} {{M.a sr_field} [U]} {{M.N.c sr_field} [U W]}] <nil>",
+		"U": "[{{M.a sr_field} [U]} {{M.N.c sr_field} [U W]}] <nil>",
+	} {
+		found, err := Find(schema.Protobuf, text, []string{wanted})
+		if got := fmt.Sprint(found, err); got != want {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
+func TestEditsAreBounded(t *testing.T) {
+	if _, err := Edit(schema.Avro, "{}", make([]Tagged, maxEdits), make([]Tagged, 1)); err == nil {
+		t.Error("too many edits are taken")
 	}
 }
