@@ -40,6 +40,8 @@ type Options struct {
 	MaxProducers int
 	// Note takes what an operator should know, in the manner of slog; nil drops it.
 	Note func(message string, args ...any)
+
+	limits *limiter // of the set, nil outside of one
 }
 
 // maxProducers is the default of Options.MaxProducers.

@@ -95,6 +95,8 @@ func (p *Partition) place(records []byte, h batch.Header, v *verifying, client C
 			return Appended{}, err
 		case repeat != nil:
 			return p.repeat(repeat), nil
+		case h.Transactional() && !p.mayBegin(h.ProducerID):
+			return Appended{}, reject(kerr.PolicyViolation, "no transaction may begin: too many aborted ones are kept (max-aborted-transactions)")
 		case v != nil:
 			delete(p.verifying, h.ProducerID)
 		}
