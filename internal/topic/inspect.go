@@ -33,7 +33,11 @@ func inspected(records []byte, h batch.Header, of Inspection, config *cluster.To
 	if err != nil || len(marks) == 0 {
 		return records, h, err
 	}
-	marked, err := batch.AddHeaders(records, marks, maxDecompressedBytes)
+	var marked []byte
+	err = batch.InTurn(func(maxBytes int) (err error) {
+		marked, err = batch.AddHeaders(records, marks, maxBytes)
+		return err
+	})
 	if err != nil {
 		return nil, h, fault(err)
 	}

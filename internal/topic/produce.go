@@ -141,7 +141,7 @@ func (p *Partition) prepare(records []byte, client Client, config *cluster.Topic
 	case len(records) > config.MaxMessageBytes:
 		err = tooLarge()
 	case magic < 2:
-		if records, err = batch.FromMessages(records, maxDecompressedBytes); err != nil {
+		if records, err = fromMessages(records); err != nil {
 			err = fault(err)
 		}
 	}
@@ -156,7 +156,7 @@ func (p *Partition) prepare(records []byte, client Client, config *cluster.Topic
 		return nil, h, err
 	}
 	if codec, chosen := batch.CodecByName(config.CompressionType); chosen && codec != h.Codec() {
-		if records, err = batch.Recompress(records, codec, levelOf(codec, config), maxDecompressedBytes); err != nil {
+		if records, err = recompress(records, codec, levelOf(codec, config)); err != nil {
 			return nil, h, fault(err)
 		}
 	}
@@ -164,6 +164,22 @@ func (p *Partition) prepare(records []byte, client Client, config *cluster.Topic
 		return nil, h, tooLarge()
 	}
 	return records, h, nil
+}
+
+func fromMessages(set []byte) (records []byte, err error) {
+	err = batch.InTurn(func(maxBytes int) (err error) {
+		records, err = batch.FromMessages(set, maxBytes)
+		return err
+	})
+	return records, err
+}
+
+func recompress(b []byte, codec batch.Codec, level batch.Level) (packed []byte, err error) {
+	err = batch.InTurn(func(maxBytes int) (err error) {
+		packed, err = batch.Recompress(b, codec, level, maxBytes)
+		return err
+	})
+	return packed, err
 }
 
 func levelOf(c batch.Codec, config *cluster.TopicConfig) batch.Level {
@@ -190,7 +206,7 @@ func (p *Partition) check(records []byte, config *cluster.TopicConfig, inspectio
 			inspection.See(index, rec)
 		}
 	}
-	h, err := batch.Validate(records, maxDecompressedBytes, each)
+	h, err := validate(records, each)
 	switch {
 	case err != nil:
 		return h, fault(err)
@@ -206,6 +222,19 @@ func (p *Partition) check(records []byte, config *cluster.TopicConfig, inspectio
 		h.MaxTimestampMs = rules.largestMs
 	}
 	return h, nil
+}
+
+// validate checks a batch; one without compression unfolds to nothing and need not wait for its turn.
+func validate(records []byte, see func(int32, batch.Record)) (batch.Header, error) {
+	h, err := batch.ReadHeader(records)
+	if err != nil || h.Codec() == batch.None {
+		return batch.Validate(records, 0, see)
+	}
+	err = batch.InTurn(func(maxBytes int) (err error) {
+		h, err = batch.Validate(records, maxBytes, see)
+		return err
+	})
+	return h, err
 }
 
 // saturate adds without running over.
