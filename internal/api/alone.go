@@ -18,3 +18,11 @@ var alone = map[kmsg.Key]bool{
 	kmsg.DescribeTransactions:    true,
 	kmsg.OffsetForLeaderEpoch:    true,
 }
+
+// oneAtATime marks the rows of the keys that are handled alone.
+func oneAtATime(table []Entry) []Entry {
+	for i := range table {
+		table[i].Alone = alone[table[i].Key]
+	}
+	return table
+}

@@ -124,10 +124,7 @@ func New(o Options) []Entry {
 	}
 	v := &versions{catalog: o.Catalog, nodeID: o.NodeID}
 	table = append(table, Entry{Key: kmsg.ApiVersions, Min: 0, Max: 5, Handle: v.apiVersions, Refuse: refuseApiVersions})
-	for i := range table {
-		table[i].Alone = alone[table[i].Key]
-	}
-	v.table = table
+	v.table = oneAtATime(table)
 	return table
 }
 
