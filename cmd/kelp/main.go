@@ -52,7 +52,7 @@ and in another terminal:
 	})
 	c.AddCommand(
 		serveCommand(), checkConfigCommand(), topicCommand(), groupCommand(), txnCommand(), produceCommand(), consumeCommand(),
-		schemaCommand(), logCommand(), versionCommand(),
+		schemaCommand(), seaweedMQCommand(), logCommand(), versionCommand(),
 	)
 	return c
 }

@@ -116,8 +116,9 @@ type TopicConfig struct {
 	DeleteRetentionMs                         int64
 	MinCompactionLagMs, MaxCompactionLagMs    int64
 	MinCleanableDirtyRatio                    float64
-	SchemaRegistry                            string      // name of a registry; empty: the server's own choice
-	Validation                                *Validation // nil: schemas are not looked at
+	SeaweedMQPublish, SeaweedMQTopic          string
+	SeaweedMQUndecodable                      string
+	SchemaRegistry                            string // name of a registry; empty: the server's own choice
 }
 
 // parse reads the configs in force for a topic; values were checked when they were set.
@@ -152,7 +153,9 @@ func (img *Image) parse(t Topic) *TopicConfig {
 		MinCompactionLagMs:     number("min.compaction.lag.ms"),
 		MaxCompactionLagMs:     number("max.compaction.lag.ms"),
 		MinCleanableDirtyRatio: dirty,
+		SeaweedMQPublish:       text("kelp.seaweedmq.publish"),
+		SeaweedMQTopic:         text("kelp.seaweedmq.topic"),
+		SeaweedMQUndecodable:   text("kelp.seaweedmq.undecodable"),
 		SchemaRegistry:         text(SchemaRegistryKey),
-		Validation:             validationOf(text),
 	}
 }

@@ -115,22 +115,26 @@ func registryName(v string) error {
 	return nil
 }
 
+// seaweedMQTopic is name or namespace/name, in what SeaweedFS takes for the names of folders.
+func seaweedMQTopic(v string) error {
+	if v == "" {
+		return nil
+	}
+	namespace, name, both := strings.Cut(v, "/")
+	if both && namespace == "" || !both && v == "" || both && name == "" || strings.ContainsAny(v, " \t\n\\") || strings.Contains(name, "/") ||
+		len(v) > 249 || strings.HasPrefix(namespace, ".") || strings.HasPrefix(name, ".") {
+		return fmt.Errorf("must be name or namespace/name")
+	}
+	return nil
+}
+
 const (
 	maxLong = "9223372036854775807"
 	maxInt  = math.MaxInt32
 )
 
-// topicKeys are all keys of topics, by name.
-var topicKeys = sorted(kafkaKeys, validationKeys)
-
-func sorted(groups ...[]Key) []Key {
-	all := slices.Concat(groups...)
-	slices.SortFunc(all, func(a, b Key) int { return strings.Compare(a.Name, b.Name) })
-	return all
-}
-
-// kafkaKeys are Kafka's (org.apache.kafka.common.config.TopicConfig and LogConfig).
-var kafkaKeys = []Key{
+// topicKeys are Kafka's, by name (org.apache.kafka.common.config.TopicConfig and LogConfig).
+var topicKeys = []Key{
 	{
 		Name: "cleanup.policy", Kind: List, Default: "delete", Broker: "log.cleanup.policy", check: listOf("compact", "delete"),
 		Doc: "What happens to old records: delete removes them by age and size, compact keeps the newest of each key, both may be given.",
@@ -180,6 +184,19 @@ var kafkaKeys = []Key{
 		Name: SchemaRegistryKey, Kind: String, check: registryName,
 		Doc: "Name of the schema registry that this topic's records refer to: one of --topic-registry, or embedded; " +
 			"empty is the registry that the server uses for all.",
+	},
+	{
+		Name: "kelp.seaweedmq.publish", Kind: String, Default: "off", Broker: "kelp.seaweedmq.publish", check: oneOf("off", "raw", "structured"),
+		Doc: "Whether records are mirrored to SeaweedMQ: raw as the bytes that they are, structured with the fields of their values as columns.",
+	},
+	{
+		Name: "kelp.seaweedmq.topic", Kind: String, check: seaweedMQTopic,
+		Doc: "Topic in SeaweedMQ, as name or namespace/name; empty is the topic's own name in the namespace of the server.",
+	},
+	{
+		Name: "kelp.seaweedmq.undecodable", Kind: String, Default: "keep", Broker: "kelp.seaweedmq.undecodable", check: oneOf("keep", "drop"),
+		Doc: "What a structured topic does with a value that is not what its schema says: keep it without its fields and with the column " +
+			"kafka_error, or drop it.",
 	},
 	{
 		Name: "leader.replication.throttled.replicas", Kind: List, check: throttled,

@@ -81,7 +81,7 @@ func (c *Config) Check() error {
 	if c.DrainTimeout < 0 {
 		bad("drain-timeout", "%s is negative; choose 0s or more", c.DrainTimeout)
 	}
-	return errors.Join(append(errs, c.Limits.check(), c.Cleaner.check())...)
+	return errors.Join(append(errs, c.Limits.check(), c.Cleaner.check(), c.SeaweedMQ.check())...)
 }
 
 func (c *Cleaner) check() error {
@@ -116,8 +116,6 @@ func (l *Limits) check() error {
 	atLeast("max-fetch-sessions", int64(l.FetchSessions), 0)
 	atLeast("max-group-members", int64(l.GroupMembers), 1)
 	atLeast("max-producers", int64(l.Producers), 10)
-	atLeast("max-total-producers", int64(l.TotalProducers), 10)
-	atLeast("max-aborted-transactions", int64(l.AbortedTransactions), 1)
 	atLeast("max-transactional-ids", int64(l.TransactionalIDs), 1)
 	if l.GroupDelay < 0 {
 		errs = append(errs, fmt.Errorf("group-initial-rebalance-delay: %s is negative; choose 0s or more", l.GroupDelay))

@@ -43,13 +43,22 @@ func seaweedOptions(o config.Config) (seaweed.Options, string, error) {
 			return seaweed.Options{}, "", err
 		}
 	}
+	security, err := storeSecurity(o)
+	return seaweed.Options{
+		Masters: where.Masters, Filer: where.Filer, FilerGroup: where.FilerGroup,
+		Collection: where.Collection, Replication: where.Replication, Security: security,
+	}, where.Folder, err
+}
+
+// storeSecurity is how SeaweedFS is spoken to: what its security.toml says, and the flags.
+func storeSecurity(o config.Config) (seaweed.Security, error) {
 	file := o.StoreSecurity.File
 	if file == "" {
 		file = seaweed.SecurityFile()
 	}
 	keys, err := seaweed.ReadKeys(file, os.LookupEnv)
 	if err != nil {
-		return seaweed.Options{}, "", err
+		return seaweed.Security{}, err
 	}
 	own := o.StoreSecurity
 	for to, value := range map[*string]string{
@@ -62,11 +71,7 @@ func seaweedOptions(o config.Config) (seaweed.Options, string, error) {
 	if own.HTTPS {
 		keys.HTTPS, keys.HTTPSCA, keys.HTTPSCert, keys.HTTPSKey = true, keys.CA, keys.Cert, keys.Key
 	}
-	security, err := keys.Load()
-	return seaweed.Options{
-		Masters: where.Masters, Filer: where.Filer, FilerGroup: where.FilerGroup,
-		Collection: where.Collection, Replication: where.Replication, Security: security,
-	}, where.Folder, err
+	return keys.Load()
 }
 
 // dialSeaweedFS finds the filer that everything in the store's folder goes through.

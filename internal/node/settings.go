@@ -90,5 +90,8 @@ func brokerConfigs(o config.Config) (cluster.Configs, error) {
 	if o.Limits.MessageBytes != config.Default().Limits.MessageBytes {
 		given["message.max.bytes"] = strconv.Itoa(o.Limits.MessageBytes)
 	}
+	if o.SeaweedMQ.Publish != config.PublishOff {
+		given["kelp.seaweedmq.publish"] = o.SeaweedMQ.Publish
+	}
 	return given, nil
 }

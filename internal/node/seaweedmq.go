@@ -1,0 +1,127 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kelp/internal/cluster"
+	"kelp/internal/group"
+	"kelp/internal/schema"
+	"kelp/internal/schema/avro"
+	"kelp/internal/schema/jsonschema"
+	"kelp/internal/schema/protobuf"
+	"kelp/internal/seaweed"
+	"kelp/internal/seaweed/mq"
+	"kelp/internal/seaweedmq"
+	"kelp/internal/statelog"
+	"kelp/internal/storage"
+	"kelp/internal/topic"
+)
+
+// mirrorGroup is the consumer group whose offsets are the checkpoints of the mirror, so that every tool
+// for groups shows its lag.
+const mirrorGroup = "kelp-seaweedmq"
+
+// openMirror publishes topics to SeaweedMQ, if a master is named.
+func (n *Node) openMirror(p parts, metadata *cluster.Catalog, set *topic.Set) error {
+	o := p.o.SeaweedMQ
+	if len(o.Masters) == 0 {
+		return nil
+	}
+	security, err := storeSecurity(p.o)
+	if err != nil {
+		return err
+	}
+	client := mq.New(mq.Options{Brokers: o.Brokers, Masters: o.Masters, TLS: security.GRPC})
+	n.mirror = seaweedmq.New(seaweedmq.Options{
+		Image: metadata.Image,
+		Partition: func(ctx context.Context, id storage.Partition) (seaweedmq.Log, error) {
+			return set.Get(ctx, id)
+		},
+		Client: client,
+		Filer: func(ctx context.Context) (*seaweed.Client, error) {
+			return seaweed.Dial(ctx, seaweed.Options{Masters: o.Masters, Filer: o.Filer, Security: security})
+		},
+		Registry: n.Schemas(),
+		Formats: map[schema.Type]schema.Format{
+			schema.Avro: avro.Format{}, schema.Protobuf: protobuf.Format{}, schema.JSON: jsonschema.Format{},
+		},
+		Checkpoints: mirrorCheckpoints{n.groups}, Namespace: o.Namespace, Logger: p.logger, Now: time.Now,
+	})
+	n.wg.Go(func() {
+		defer client.Close()
+		n.mirror.Run(n.life)
+	})
+	return p.metrics.Register(n.mirror)
+}
+
+// mirrorCheckpoints keeps checkpoints as the offsets of mirrorGroup, with the rest in their metadata.
+type mirrorCheckpoints struct {
+	groups *statelog.Runner[*group.Machine]
+}
+
+// Load gives the committed offset of a partition.
+func (c mirrorCheckpoints) Load(ctx context.Context, name string, partition int32) (cp seaweedmq.Checkpoint, found bool, err error) {
+	req := kmsg.NewOffsetFetchRequest()
+	req.Version = 7
+	req.Group = mirrorGroup
+	t := kmsg.NewOffsetFetchRequestTopic()
+	t.Topic, t.Partitions = name, []int32{partition}
+	req.Topics = append(req.Topics, t)
+	answer, err := c.groups.Submit(func(m *group.Machine, in statelog.Input) statelog.Effects { return m.OffsetFetch(in, &req) }).Wait(ctx)
+	if err != nil {
+		return cp, false, err
+	}
+	p := answer.(*kmsg.OffsetFetchResponse).Topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(p.ErrorCode); err != nil || p.Offset < 0 || p.Metadata == nil {
+		return cp, false, err
+	}
+	if err := json.Unmarshal([]byte(*p.Metadata), &cp); err != nil {
+		return cp, false, fmt.Errorf("the offset of group %s for %s/%d was not committed by a mirror: %w", mirrorGroup, name, partition, err)
+	}
+	cp.Next = p.Offset
+	return cp, true, nil
+}
+
+// Save commits the offset of a partition.
+func (c mirrorCheckpoints) Save(ctx context.Context, name string, partition int32, cp seaweedmq.Checkpoint) error {
+	rest, err := json.Marshal(cp)
+	if err != nil {
+		return err
+	}
+	req := kmsg.NewOffsetCommitRequest()
+	req.Version = 7
+	req.Group, req.Generation = mirrorGroup, -1
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic = name
+	p := kmsg.NewOffsetCommitRequestTopicPartition()
+	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = partition, cp.Next, -1, kmsg.StringPtr(string(rest))
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	answer, err := c.groups.Submit(func(m *group.Machine, in statelog.Input) statelog.Effects { return m.OffsetCommit(in, &req) }).Wait(ctx)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(answer.(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode)
+}
+
+// withMirror adds the mirror's status to what is served over HTTP.
+func (n *Node) withMirror(h http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.HandleFunc("GET /seaweedmq/status", func(w http.ResponseWriter, _ *http.Request) {
+		if n.mirror == nil {
+			http.Error(w, "topics are not mirrored: give --seaweedmq-master", http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(n.mirror.Status())
+	})
+	return mux
+}
