@@ -61,6 +61,7 @@ bench: ## compare with Apache Kafka in turns and print the ratios (BENCH="-scena
 
 torture: ## the long forms: SEEDS=1-5000 of power losses, fuzzing, thousands of seeds of transactions, kill loops
 	go test -count=1 -timeout 2h -run TestTorture ./internal/storage/embedded -seeds $(SEEDS)
+	go test -count=1 -timeout 2h -run TestSchedules ./internal/storage/seaweedfs -seeds $(SEEDS)
 	@for f in FuzzChunk FuzzParse FuzzRecover; do \
 		go test -run xxx -fuzz "^$$f$$" -fuzztime 2m -fuzzminimizetime 1x ./internal/storage/embedded || exit 1; done
 	cd e2e && go test -count=1 -timeout 30m ./crash -run Kill -for 5m

@@ -391,7 +391,9 @@ const chunksPerFolder = 1000
 
 // place is where a sequence number's entry lies.
 func (s *Store) place(seq uint64) (dir, name string) {
-	return path.Join(s.o.Root, "log", folderOf(seq)), fmt.Sprintf("%020d", seq)
+	return path.Join(s.o.Root, "log", s.folderOf(seq)), fmt.Sprintf("%020d", seq)
 }
 
-func folderOf(seq uint64) string { return fmt.Sprintf("%020d", seq/chunksPerFolder*chunksPerFolder) }
+func (s *Store) folderOf(seq uint64) string {
+	return fmt.Sprintf("%020d", seq/s.o.chunksPerFolder*s.o.chunksPerFolder)
+}

@@ -19,11 +19,11 @@ import (
 func (s *Store) recover(ctx context.Context) error {
 	began := time.Now()
 	s.life = ctx // until the store runs
-	if err := s.retry(ctx, s.loadSnapshot); err != nil {
+	if err := s.loadSnapshot(ctx); err != nil {
 		return fmt.Errorf("snapshots: %w", err)
 	}
 	from := s.seq
-	if err := s.retry(ctx, s.replay); err != nil {
+	if err := s.catchUp(ctx); err != nil {
 		return err
 	}
 	if err := s.fence(ctx); err != nil {
@@ -34,9 +34,21 @@ func (s *Store) recover(ctx context.Context) error {
 	return nil
 }
 
+// catchUp replays what there is, however long that takes: patience is for SeaweedFS being away, so
+// it begins anew with each chunk.
+func (s *Store) catchUp(ctx context.Context) error {
+	for {
+		before := s.seq
+		err := s.retry(ctx, s.replay)
+		if err == nil || s.seq == before || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 // replay applies the chunks after the snapshot.
 func (s *Store) replay(ctx context.Context) error {
-	folder := folderOf(s.seq + 1)
+	folder := s.folderOf(s.seq + 1)
 	_, after := s.place(s.seq)
 	for {
 		found := 0
@@ -51,7 +63,7 @@ func (s *Store) replay(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("replay %s: %w", folder, err)
 		}
-		if next := folderOf(s.seq + 1); next != folder {
+		if next := s.folderOf(s.seq + 1); next != folder {
 			folder, after = next, ""
 			continue
 		}
@@ -112,7 +124,7 @@ func (s *Store) fence(ctx context.Context) error {
 		if !errors.Is(err, storage.ErrFenced) {
 			return err
 		}
-		if err := s.retry(ctx, s.replay); err != nil {
+		if err := s.catchUp(ctx); err != nil {
 			return err
 		}
 	}
@@ -134,6 +146,7 @@ type storedOne struct {
 	Segments   []*segment           `json:"g,omitempty"`
 	Checkpoint []byte               `json:"c,omitempty"`
 	CheckedAt  int64                `json:"a,omitempty"`
+	Reshaped   string               `json:"o,omitempty"`
 }
 
 // snapshotMagic begins the content of a snapshot's entry: 0 magic | 8 CRC-32C uint32 of the JSON
@@ -153,7 +166,9 @@ func (s *Store) snapshot(ctx context.Context) error {
 		all.Fences = append(all.Fences, f)
 	}
 	for id, p := range s.parts {
-		one := storedOne{Topic: id.Topic[:], Index: id.Index, Start: p.start, End: p.end, Epochs: p.epochs, Segments: p.segments}
+		one := storedOne{
+			Topic: id.Topic[:], Index: id.Index, Start: p.start, End: p.end, Epochs: p.epochs, Segments: p.segments, Reshaped: p.reshaped,
+		}
 		if p.hasCheck {
 			one.Checkpoint, one.CheckedAt = p.checkpoint, p.checkedAt
 		}
@@ -197,9 +212,12 @@ func (s *Store) snapshots() string { return path.Join(s.o.Root, "snapshot") }
 // loadSnapshot takes the newest snapshot that is whole.
 func (s *Store) loadSnapshot(ctx context.Context) error {
 	var found []seaweed.Entry
-	err := s.obj.List(ctx, s.snapshots(), "", func(e seaweed.Entry, _ bool) error {
-		found = append(found, e)
-		return nil
+	err := s.retry(ctx, func(ctx context.Context) error {
+		found = nil
+		return s.obj.List(ctx, s.snapshots(), "", func(e seaweed.Entry, _ bool) error {
+			found = append(found, e)
+			return nil
+		})
 	})
 	if err != nil {
 		return err
@@ -234,7 +252,8 @@ func (s *Store) readSnapshot(ctx context.Context, e seaweed.Entry) (all stored, 
 		b = nil
 		for _, blob := range e.Blobs {
 			part := make([]byte, blob.Bytes)
-			if err := s.obj.ReadBlob(ctx, blob.FileID, 0, part); err != nil {
+			err := s.retry(ctx, func(ctx context.Context) error { return s.obj.ReadBlob(ctx, blob.FileID, 0, part) })
+			if err != nil {
 				return all, err
 			}
 			b = append(b, part...)
@@ -258,6 +277,7 @@ func (s *Store) adopt(all stored) {
 		p := &partition{
 			id: storage.Partition{Topic: [16]byte(one.Topic), Index: one.Index}, start: one.Start, end: one.End, epochs: one.Epochs,
 			segments: one.Segments, checkpoint: one.Checkpoint, checkedAt: one.CheckedAt, hasCheck: one.Checkpoint != nil,
+			reshaped: one.Reshaped,
 		}
 		for i, g := range p.segments {
 			g.sealed = i < len(p.segments)-1

@@ -2,6 +2,7 @@ package seaweedfs
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -115,9 +116,9 @@ func (s *Store) settleDue(ctx context.Context) error {
 			continue
 		}
 		p.reshaping = true
-		run := slices.Clone(p.segments[from:to])
+		run, after := slices.Clone(p.segments[from:to]), p.reshaped
 		s.mu.Unlock()
-		err := s.settle(ctx, p, run)
+		err := s.settle(ctx, p, run, after)
 		s.mu.Lock()
 		p.reshaping = false
 		s.mu.Unlock()
@@ -128,8 +129,8 @@ func (s *Store) settleDue(ctx context.Context) error {
 	return nil
 }
 
-// settle writes a run of segments as one and puts it in their place.
-func (s *Store) settle(ctx context.Context, p *partition, run []*segment) error {
+// settle writes a run of segments, as they are after a replacement, as one and puts it in their place.
+func (s *Store) settle(ctx context.Context, p *partition, run []*segment, after string) error {
 	s.mu.RLock()
 	views := make([]view, len(run))
 	for i, g := range run {
@@ -167,7 +168,7 @@ func (s *Store) settle(ctx context.Context, p *partition, run []*segment) error 
 	}
 	s.age(g, run)
 	s.m.settled.Add(float64(g.Bytes))
-	return s.swap(ctx, p.id, replacement{From: refs[0].Base, To: refs[len(refs)-1].end(), Segments: []*segment{g}})
+	return s.swap(ctx, p, replacement{From: refs[0].Base, To: refs[len(refs)-1].end(), Segments: []*segment{g}, After: after})
 }
 
 // age gives a segment the times of those that it takes the place of.
@@ -179,12 +180,22 @@ func (s *Store) age(g *segment, of []*segment) {
 	}
 }
 
-func (s *Store) swap(ctx context.Context, id storage.Partition, r replacement) error {
+// swap commits a replacement, and fails when the partition was reshaped meanwhile.
+func (s *Store) swap(ctx context.Context, p *partition, r replacement) error {
+	r.ID = rand.Text()
 	payload, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	return s.do(ctx, frame{kind: kindReplace, partition: id, base: r.From, payload: payload})
+	if err := s.do(ctx, frame{kind: kindReplace, partition: p.id, base: r.From, payload: payload}); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if p.reshaped != r.ID {
+		return fmt.Errorf("%s was reshaped meanwhile: %w", p.id, storage.ErrUnavailable)
+	}
+	return nil
 }
 
 // segmentWriter makes one settled segment.
@@ -260,7 +271,7 @@ func (l *log) Replace(ctx context.Context, from, to int64, with iter.Seq2[storag
 		return fmt.Errorf("replace %d to %d of %s, which ends at %d: %w", from, to, l.id, end, storage.ErrOutOfRange)
 	}
 	low, high := from, to
-	before, after, run, err := l.reshape(ctx, &from, &to)
+	before, after, run, last, err := l.reshape(ctx, &from, &to)
 	if err != nil {
 		return err
 	}
@@ -301,7 +312,7 @@ func (l *log) Replace(ctx context.Context, from, to int64, with iter.Seq2[storag
 	if err := keep(after); err != nil {
 		return err
 	}
-	r := replacement{From: from, To: to}
+	r := replacement{From: from, To: to, After: last}
 	if len(w.blobOf) > 0 {
 		g, err := w.finish(ctx)
 		if err != nil {
@@ -310,18 +321,18 @@ func (l *log) Replace(ctx context.Context, from, to int64, with iter.Seq2[storag
 		s.age(g, run)
 		r.Segments = []*segment{g}
 	}
-	return s.swap(ctx, l.id, r)
+	return s.swap(ctx, l.p, r)
 }
 
 // reshape claims the partition and widens the range to whole settled segments; what of them lies
-// outside is given back to be kept.
-func (l *log) reshape(ctx context.Context, from, to *int64) (before, after []batchRef, run []*segment, err error) {
+// outside is given back to be kept, with the name of the replacement that left it so.
+func (l *log) reshape(ctx context.Context, from, to *int64) (before, after []batchRef, run []*segment, last string, err error) {
 	s := l.s
 	for {
 		s.mu.Lock()
 		if err := l.gone(); err != nil {
 			s.mu.Unlock()
-			return nil, nil, nil, err
+			return nil, nil, nil, "", err
 		}
 		if !l.p.reshaping {
 			break
@@ -329,11 +340,11 @@ func (l *log) reshape(ctx context.Context, from, to *int64) (before, after []bat
 		s.mu.Unlock()
 		select {
 		case <-ctx.Done():
-			return nil, nil, nil, ctx.Err()
+			return nil, nil, nil, "", ctx.Err()
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	l.p.reshaping = true
+	l.p.reshaping, last = true, l.p.reshaped
 	var settled []view
 	for _, g := range l.p.segments {
 		if g.End > *from && g.Base < *to {
@@ -351,7 +362,7 @@ func (l *log) reshape(ctx context.Context, from, to *int64) (before, after []bat
 			s.mu.Lock()
 			l.p.reshaping = false
 			s.mu.Unlock()
-			return nil, nil, nil, err
+			return nil, nil, nil, "", err
 		}
 		for _, r := range refs {
 			if r.Base < low {
@@ -363,129 +374,5 @@ func (l *log) reshape(ctx context.Context, from, to *int64) (before, after []bat
 			}
 		}
 	}
-	return before, after, run, nil
-}
-
-// free deletes files that nothing in the sequence names any more.
-func (s *Store) free(files []string) {
-	for _, f := range files {
-		dir, name := path.Split(path.Join(s.o.Root, f))
-		err := s.retry(s.life, func(ctx context.Context) error { return s.obj.Delete(ctx, strings.TrimSuffix(dir, "/"), name) })
-		if err != nil {
-			s.o.Logger.Warn("a file that is not wanted any more stays until the next start", "file", f, "error", err)
-		}
-	}
-}
-
-// dropChunks frees the folders of the sequence that the snapshot before the newest covers and in
-// which nothing is wanted. Fences stay for good.
-func (s *Store) dropChunks(ctx context.Context) error {
-	s.mu.RLock()
-	upTo := s.older
-	s.mu.RUnlock()
-	root := path.Join(s.o.Root, "log")
-	var folders []uint64
-	err := s.obj.List(ctx, root, "", func(e seaweed.Entry, folder bool) error {
-		if first, err := strconv.ParseUint(e.Name, 10, 64); err == nil && folder && first+chunksPerFolder-1 <= upTo {
-			folders = append(folders, first)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, first := range folders {
-		if err := s.dropFolder(ctx, root, first); err != nil {
-			return err
-		}
-	}
-	return s.dropSnapshots(ctx)
-}
-
-func (s *Store) dropFolder(ctx context.Context, root string, first uint64) error {
-	var fences []uint64
-	s.mu.RLock()
-	wanted := false
-	for seq := first; seq < first+chunksPerFolder; seq++ {
-		wanted = wanted || s.live[seq] > 0
-		if s.fences[seq] {
-			fences = append(fences, seq)
-		}
-	}
-	s.mu.RUnlock()
-	if wanted {
-		return nil
-	}
-	if len(fences) == 0 {
-		return s.obj.Delete(ctx, root, folderOf(first))
-	}
-	var names []string
-	err := s.obj.List(ctx, path.Join(root, folderOf(first)), "", func(e seaweed.Entry, _ bool) error {
-		if seq, err := strconv.ParseUint(e.Name, 10, 64); err == nil && !slices.Contains(fences, seq) {
-			names = append(names, e.Name)
-		}
-		return nil
-	})
-	for _, name := range names {
-		err = errors.Join(err, s.obj.Delete(ctx, path.Join(root, folderOf(first)), name))
-	}
-	return err
-}
-
-// dropSnapshots keeps the two newest.
-func (s *Store) dropSnapshots(ctx context.Context) error {
-	var names []string
-	err := s.obj.List(ctx, s.snapshots(), "", func(e seaweed.Entry, _ bool) error {
-		names = append(names, e.Name)
-		return nil
-	})
-	for i := 0; i < len(names)-2 && err == nil; i++ {
-		err = s.obj.Delete(ctx, s.snapshots(), names[i])
-	}
-	return err
-}
-
-// sweep deletes files that earlier owners left: written, but never named in the sequence, or not
-// named any more. Files of this owner may be on their way, and those of a later one must not be
-// judged by an owner that does not know yet that it has been fenced.
-func (s *Store) sweep(ctx context.Context) error {
-	s.mu.RLock()
-	known := map[string]bool{}
-	for _, p := range s.parts {
-		for _, g := range p.segments {
-			known[g.File] = true
-		}
-	}
-	s.mu.RUnlock()
-	var gone []string
-	err := s.files(ctx, "parts", 2, func(file string) {
-		parts := strings.Split(path.Base(file), "-")
-		if len(parts) != 3 || known[file] {
-			return
-		}
-		if fence, err := strconv.ParseUint(parts[1], 10, 64); err == nil && fence < s.fenced {
-			gone = append(gone, file)
-		}
-	})
-	s.free(gone)
-	return err
-}
-
-// files visits every file so many folders below one.
-func (s *Store) files(ctx context.Context, dir string, depth int, visit func(file string)) error {
-	var folders []string
-	err := s.obj.List(ctx, path.Join(s.o.Root, dir), "", func(e seaweed.Entry, folder bool) error {
-		if at := path.Join(dir, e.Name); folder {
-			folders = append(folders, at)
-		} else if depth == 0 {
-			visit(at)
-		}
-		return nil
-	})
-	for _, f := range folders {
-		if err == nil && depth > 0 {
-			err = s.files(ctx, f, depth-1, visit)
-		}
-	}
-	return err
+	return before, after, run, last, nil
 }

@@ -10,54 +10,133 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"kelp/internal/seaweed"
 )
 
-// sim is a SeaweedFS in memory that can lose answers and refuse calls, as its seed says.
+// sim is a SeaweedFS in memory, whose calls are lost, held up, repeated and left unanswered, as its
+// seed says.
 type sim struct {
 	mu      sync.Mutex
 	entries map[string]seaweed.Entry // by path
 	blobs   map[string][]byte
 	next    int
 	random  *rand.Rand
-	faults  float64 // share of calls that fail; half of them after they took effect
-	away    bool
-	frozen  map[*node]chan struct{}
+	late    sync.WaitGroup // calls that take effect after their callers gave up
+
+	faults float64       // share of calls that go wrong
+	slow   time.Duration // most that a call is held up on each way
+	away   bool
+	fenced func(owner [16]byte) // told of each fence while the lock is held
 }
 
 var errLost = errors.New("simulated: no answer")
 
 func newSim(seed uint64) *sim {
-	return &sim{
-		entries: map[string]seaweed.Entry{}, blobs: map[string][]byte{}, random: rand.New(rand.NewPCG(seed, 1)),
-		frozen: map[*node]chan struct{}{},
-	}
+	return &sim{entries: map[string]seaweed.Entry{}, blobs: map[string][]byte{}, random: rand.New(rand.NewPCG(seed, 1))}
 }
 
 // node is one node's way to the simulated SeaweedFS.
-type node struct{ *sim }
+type node struct {
+	*sim
+	gate atomic.Pointer[chan struct{}] // of a paused process: its calls wait
+	dead atomic.Bool                   // of a killed one
+}
 
-// call runs f, unless the call is lost on its way there, and loses some answers.
-func (n *node) call(ctx context.Context, f func() error) error {
-	n.mu.Lock()
-	wait := n.frozen[n]
-	before, after := n.random.Float64() < n.faults/2, n.random.Float64() < n.faults/2
-	n.mu.Unlock()
-	if wait != nil { // a paused process: its request leaves when it goes on
-		<-wait
+// fate is what becomes of one call.
+type fate struct {
+	to, from time.Duration // on the way there and back
+	lost     bool          // it never arrives
+	silent   bool          // the answer never arrives
+	late     time.Duration // it arrives after the caller has given up
+	again    time.Duration // it arrives a second time
+}
+
+func (s *sim) fate() (f fate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	within := func(most time.Duration) time.Duration { return time.Duration(s.random.Int64N(int64(most) + 1)) }
+	if s.slow > 0 {
+		f.to, f.from = within(s.slow), within(s.slow)
 	}
-	if err := ctx.Err(); err != nil && wait == nil {
+	if s.random.Float64() >= s.faults {
+		return f
+	}
+	switch s.random.IntN(5) {
+	case 0:
+		f.lost = true
+	case 1:
+		f.silent = true
+	case 2:
+		f.late = time.Millisecond + within(20*time.Second)
+	case 3:
+		f.again = time.Millisecond + within(20*time.Second)
+	case 4:
+		f.to += within(3 * time.Second)
+	}
+	return f
+}
+
+// pass waits for as long as the node is paused and says whether it lives.
+func (n *node) pass() bool {
+	for gate := n.gate.Load(); gate != nil; gate = n.gate.Load() {
+		<-*gate
+	}
+	return !n.dead.Load()
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	if d == 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// call runs do as the call's fate says.
+func (n *node) call(ctx context.Context, do func() error) error {
+	unclear := func() error { return fmt.Errorf("%w: %w", seaweed.ErrUnclear, errLost) }
+	locked := func() error {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.away {
+			return unclear()
+		}
+		return do()
+	}
+	later := func(d time.Duration) { // it is in the network: whether the node lives does not matter
+		n.late.Go(func() {
+			time.Sleep(d) //nolint:forbidigo // of the simulated network
+			_ = locked()
+		})
+	}
+	f := n.fate()
+	if !n.pass() {
+		return unclear()
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.away || before {
-		return fmt.Errorf("%w: %w", seaweed.ErrUnclear, errLost)
+	switch {
+	case f.lost:
+		wait(ctx, f.from)
+		return unclear()
+	case f.late > 0:
+		later(f.late)
+		wait(ctx, f.from)
+		return unclear()
+	case f.again > 0:
+		later(f.again)
 	}
-	err := f()
-	if after {
-		return fmt.Errorf("%w: %w", seaweed.ErrUnclear, errLost)
+	wait(ctx, f.to)
+	err := locked()
+	wait(ctx, f.from)
+	if !n.pass() || f.silent {
+		return unclear()
 	}
 	return err
 }
@@ -92,6 +171,9 @@ func (n *node) CreateOnce(ctx context.Context, dir string, e seaweed.Entry) erro
 			return seaweed.ErrExists
 		}
 		n.entries[at] = clone(e)
+		if c, err := parseChunk(e.Content); err == nil && len(c.frames) == 0 && n.fenced != nil {
+			n.fenced(c.owner)
+		}
 		return nil
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"kelp/internal/storage"
 )
@@ -72,6 +73,8 @@ type partition struct {
 	settings   storage.Settings
 	owner      *log
 	reshaping  bool // a settle or replace is under way
+	// reshaped names the last replacement, or the creation: a replacement says which one it follows.
+	reshaped string
 }
 
 func (p *partition) bytes() (n int64) {
@@ -87,6 +90,11 @@ type replacement struct {
 	From     int64      `json:"from"`
 	To       int64      `json:"to"`
 	Segments []*segment `json:"segments"`
+	// ID and After chain the replacements of a partition: one that was made without knowledge of the
+	// one before changes nothing, as the segments that it read may not be there any more. An earlier
+	// one can come so late when its answer was unclear. Without an ID it is of an older version.
+	ID    string `json:"id,omitempty"`
+	After string `json:"after,omitempty"`
 }
 
 // apply folds one frame in: the only code that changes what partitions hold, live and on replay.
@@ -95,7 +103,7 @@ func (s *Store) apply(f *frame, c *chunk, at int64) (gone []string, err error) {
 	p := s.parts[f.partition]
 	if p == nil {
 		if f.kind == kindCreate {
-			s.parts[f.partition] = &partition{id: f.partition}
+			s.parts[f.partition] = &partition{id: f.partition, reshaped: "created " + strconv.FormatUint(c.seq, 10)}
 		}
 		return nil, nil // for others: deleted before this frame came
 	}
@@ -219,43 +227,40 @@ func (s *Store) dropRefs(g *segment, drop func(*batchRef) bool) {
 
 // replace puts settled segments in place of what lies in [From, To); To is a boundary of batches.
 func (s *Store) replace(p *partition, r replacement) (gone []string) {
-	var out []*segment
-	placed := false
-	place := func() {
-		if placed {
-			return
-		}
-		placed = true
+	if r.ID != "" && r.After != p.reshaped {
 		for _, g := range r.Segments {
-			if g.End > p.start {
-				out = append(out, g)
-			} else {
-				gone = append(gone, g.File) // trimmed while it settled
-			}
-		}
-	}
-	for _, g := range p.segments {
-		switch {
-		case g.End <= r.From:
-			out = append(out, g)
-		case g.Base >= r.To:
-			place()
-			out = append(out, g)
-		case g.settled():
 			gone = append(gone, g.File)
-		default:
-			left := s.split(g, r)
-			if len(left.Refs) > 0 {
-				out = append(out, left)
-			}
-			place()
-			if len(g.Refs) > 0 {
-				out = append(out, g)
-			}
+		}
+		return gone
+	}
+	p.reshaped = r.ID
+	// Only the run of segments that the range touches is looked at: a partition may have thousands.
+	first := p.find(r.From)
+	last := first
+	for last < len(p.segments) && p.segments[last].Base < r.To {
+		last++
+	}
+	var before, in, after []*segment
+	for _, g := range r.Segments {
+		if g.End > p.start {
+			in = append(in, g)
+		} else {
+			gone = append(gone, g.File) // trimmed while it settled
 		}
 	}
-	place()
-	p.segments = out
+	for _, g := range p.segments[first:last] {
+		if g.settled() {
+			gone = append(gone, g.File)
+			continue
+		}
+		if left := s.split(g, r); len(left.Refs) > 0 {
+			before = append(before, left)
+		}
+		if len(g.Refs) > 0 {
+			after = append(after, g)
+		}
+	}
+	p.segments = slices.Replace(p.segments, first, last, slices.Concat(before, in, after)...)
 	return gone
 }
 

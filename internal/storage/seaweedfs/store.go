@@ -62,6 +62,8 @@ type Options struct {
 	Upkeep  time.Duration
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
+
+	chunksPerFolder uint64 // tests lower it
 }
 
 func (o *Options) fill() {
@@ -80,6 +82,9 @@ func (o *Options) fill() {
 	if o.SnapshotChunks == 0 {
 		o.SnapshotChunks = 2000
 	}
+	if o.chunksPerFolder == 0 {
+		o.chunksPerFolder = chunksPerFolder
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -95,6 +100,8 @@ type Store struct {
 
 	fenced uint64 // sequence number of this owner's fence
 	epoch  int32  // how many owners there were before
+
+	emptied map[uint64]bool // folders of the sequence that hold only fences; upkeep's own
 
 	queue   chan *op
 	life    context.Context // ends when the store is closed
@@ -142,6 +149,7 @@ func Open(ctx context.Context, obj Objects, o Options) (*Store, error) {
 		o: o, obj: obj, m: newMetrics(), cache: newCache(o.CacheBytes),
 		queue: make(chan *op, queuedFrames), closing: make(chan struct{}), lost: make(chan struct{}),
 		parts: map[storage.Partition]*partition{}, live: map[uint64]int{}, fences: map[uint64]bool{},
+		emptied: map[uint64]bool{},
 	}
 	_, _ = rand.Read(s.owner[:])
 	if err := s.recover(ctx); err != nil {
@@ -243,9 +251,8 @@ func (s *Store) do(ctx context.Context, f frame) error {
 // submit queues an op; it waits while the queue is full, which is the back-pressure of appends.
 func (s *Store) submit(o *op) {
 	o.frame.size, o.frame.crc = uint32(len(o.frame.payload)), checksum(o.frame.payload)
-	if err := s.Failed(); err != nil {
-		o.err = err
-		close(o.done)
+	if o.err = s.Failed(); o.err != nil {
+		o.finish()
 		return
 	}
 	select {
@@ -258,7 +265,7 @@ func (s *Store) submit(o *op) {
 		}
 	}
 	o.err = storage.ErrClosed
-	close(o.done)
+	o.finish()
 }
 
 // unavailable is the error of everything that SeaweedFS did not take.

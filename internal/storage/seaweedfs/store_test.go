@@ -17,7 +17,7 @@ func quick() Options {
 
 func opened(t *testing.T, s *sim) *Store {
 	t.Helper()
-	st, err := Open(t.Context(), &node{s}, quick())
+	st, err := Open(t.Context(), &node{sim: s}, quick())
 	if err != nil {
 		t.Fatal(err)
 	}
