@@ -29,7 +29,7 @@ func Scenarios(d time.Duration) []turns.Scenario {
 	for _, size := range []int{20, 200} {
 		all = append(all, rebalance("classic", size), rebalance("consumer", size))
 	}
-	return append(all, commits(d), idle())
+	return append(all, commits(d), idleState(), idle("classic"), idle("consumer"))
 }
 
 // rebalance measures a group of one protocol with two partitions for each member.
@@ -66,7 +66,7 @@ func rebalance(protocol string, size int) turns.Scenario {
 func cycle(ctx context.Context, addr, protocol, group, topic string, size int, total int32) (joined, left time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, waitAtMost)
 	defer cancel()
-	g := &crowd{group: group, topic: topic, total: total, protocol: protocol}
+	g := &crowd{group: group, topic: topic, total: total, protocol: protocol, beatEvery: beatEvery}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
@@ -103,6 +103,7 @@ func cycle(ctx context.Context, addr, protocol, group, topic string, size int, t
 type crowd struct {
 	group, topic, protocol string
 	total                  int32
+	beatEvery              time.Duration
 	members                []*member
 	failed                 atomic.Pointer[error]
 }
@@ -168,7 +169,7 @@ func (m *member) rest(ctx context.Context) bool {
 		return false
 	case <-m.leave:
 		return false
-	case <-time.After(beatEvery):
+	case <-time.After(m.beatEvery):
 		return true
 	}
 }
@@ -418,73 +419,6 @@ func commitUntil(addr, group, topic string, end time.Time, n *atomic.Int64) erro
 			return err
 		}
 		n.Add(1)
-	}
-	return nil
-}
-
-// idle is what members cost who just heartbeat.
-func idle() turns.Scenario {
-	const groups, each = 20, 250
-	sc := turns.Scenario{
-		Name: "group-idle", Doc: fmt.Sprintf("%d members of the consumer protocol in %d groups, over %d connections: what the server grows by, "+
-			"in memory that is resident.", groups*each, groups, groups),
-	}
-	sc.Run = func(_ context.Context, t *turns.Turn) error {
-		if err := bare.CreateTopic(t.Addr, sc.Name, each); err != nil {
-			return err
-		}
-		if err := coordinator(t.Addr, "warm", sc.Name); err != nil {
-			return err
-		}
-		before, err := t.Process.Resident()
-		if err != nil {
-			return err
-		}
-		errs := make(chan error, groups)
-		for g := range groups {
-			go func() { errs <- populate(t.Addr, fmt.Sprint("idle", g), sc.Name, each) }()
-		}
-		for range groups {
-			if err := <-errs; err != nil {
-				return err
-			}
-		}
-		after, err := t.Process.Resident()
-		if err != nil {
-			return err
-		}
-		t.Record("MB per 1000 members", float64(after-before)/1e6/(groups*each/1000))
-		return nil
-	}
-	return sc
-}
-
-// populate lets members join and heartbeat a few times over one connection.
-func populate(addr, group, topic string, n int) error {
-	c, err := bare.Dial(addr)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	epochs := make([]int32, n)
-	for round := range 4 {
-		for i := range n {
-			req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-			req.Version, req.Group, req.MemberID, req.MemberEpoch = 1, group, fmt.Sprintf("member-%06d-with-an-id-of-36-bytes", i), epochs[i]
-			if round == 0 {
-				req.RebalanceTimeoutMillis, req.SubscribedTopicNames = 300_000, []string{topic}
-				req.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
-			}
-			answer, err := c.Ask(req)
-			if err != nil {
-				return err
-			}
-			resp := answer.(*kmsg.ConsumerGroupHeartbeatResponse)
-			if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-				return err
-			}
-			epochs[i] = resp.MemberEpoch
-		}
 	}
 	return nil
 }

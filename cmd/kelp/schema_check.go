@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ import (
 type comparison struct {
 	f                            *schemaFlags
 	level, kind, policy, subject string
-	references                   []string
+	references, oldReferences    []string
 	everything                   bool // diff: both directions and the plan
 	next                         schema.Compared
 	history                      []schema.Compared
@@ -75,6 +76,8 @@ func (q *comparison) flags(c *cobra.Command) {
 	c.Flags().StringVar(&q.policy, "policy", "strict", "how strictly JSON Schemas are compared: strict or lenient")
 	c.Flags().StringVar(&q.subject, "subject", "", "compare with the versions of this subject of the registry")
 	c.Flags().StringArrayVarP(&q.references, "ref", "r", nil, "name=FILE of a schema that these use; each after those that it needs")
+	c.Flags().StringArrayVar(&q.oldReferences, "old-ref", nil,
+		"name=FILE of a schema that the old ones use, where that is another file than --ref names")
 }
 
 // load reads and parses everything.
@@ -82,7 +85,11 @@ func (q *comparison) load(c *cobra.Command, files []string) error {
 	if q.subject == "" && len(files) < 2 {
 		return trouble(errors.New("give at least two files, the older first, or --subject and one file"))
 	}
-	dependencies, err := q.dependencies(c)
+	dependencies, err := readDependencies(c, "--ref", q.references, nil)
+	if err != nil {
+		return err
+	}
+	older, err := readDependencies(c, "--old-ref", q.oldReferences, dependencies)
 	if err != nil {
 		return err
 	}
@@ -95,7 +102,11 @@ func (q *comparison) load(c *cobra.Command, files []string) error {
 		if err != nil {
 			return err
 		}
-		parsed, err := formats[t].Parse(schema.Source{Text: text, Dependencies: dependencies})
+		source := schema.Source{Text: text, Dependencies: dependencies}
+		if i < len(files)-1 {
+			source.Dependencies = older
+		}
+		parsed, err := formats[t].Parse(source)
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
@@ -122,18 +133,24 @@ func (q *comparison) load(c *cobra.Command, files []string) error {
 	return nil
 }
 
-func (q *comparison) dependencies(c *cobra.Command) ([]schema.Dependency, error) {
-	var all []schema.Dependency
-	for _, r := range q.references {
+// readDependencies reads what a flag names, in the place of those of the same name among others.
+func readDependencies(c *cobra.Command, flag string, named []string, others []schema.Dependency) ([]schema.Dependency, error) {
+	all := slices.Clone(others)
+	for _, r := range named {
 		name, file, ok := strings.Cut(r, "=")
-		if !ok {
-			return nil, fmt.Errorf("--ref %q: write name=FILE", r)
+		if !ok || name == "" {
+			return nil, trouble(fmt.Errorf("%s %q: write name=FILE", flag, r))
 		}
 		text, err := readText(c, file)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, schema.Dependency{Name: name, Text: text})
+		one := schema.Dependency{Name: name, Text: text}
+		if i := slices.IndexFunc(all, func(d schema.Dependency) bool { return d.Name == name }); i >= 0 {
+			all[i] = one
+		} else {
+			all = append(all, one)
+		}
 	}
 	return all, nil
 }

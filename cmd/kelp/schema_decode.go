@@ -26,7 +26,9 @@ const maxDecodedBytes = 64 << 20
 
 type decodeFlags struct {
 	hex, file, schema, kind, from string
-	bare, keys, stop              bool
+	header, subject               string
+	references                    []string
+	bare, keys, stop, noIndexes   bool
 	most                          int
 	partitions                    []int32
 }
@@ -49,6 +51,11 @@ Exit code 0: everything was decoded; 1: something was not, and the line says why
 	c.Flags().StringVar(&d.file, "file", "", "file with the value; - is the standard input")
 	c.Flags().StringVar(&d.schema, "schema", "", "file with the schema, in place of the registry's")
 	c.Flags().StringVarP(&d.kind, "type", "t", "", "type of --schema: avro, protobuf or json; its name says it otherwise")
+	c.Flags().StringArrayVarP(&d.references, "ref", "r", nil, "name=FILE of a schema that --schema uses; each after those that it needs")
+	c.Flags().StringVar(&d.header, "header", "", "record header "+envelope.ValueHeader+" that came with --hex or --file, in hex")
+	c.Flags().StringVar(&d.subject, "subject", "", "subject whose context the ids count in, such as :.team:; empty is the default one")
+	c.Flags().BoolVar(&d.noIndexes, "no-message-indexes", false,
+		"take Protobuf values without message indexes too, as @kafkajs/confluent-schema-registry writes them")
 	c.Flags().BoolVar(&d.bare, "bare", false, "the bytes have no envelope, just the payload; needs --schema")
 	c.Flags().BoolVarP(&d.keys, "key", "k", false, "decode the keys of the records too")
 	c.Flags().StringVar(&d.from, "from", "start", "where to begin in the topic: "+places)
@@ -62,7 +69,7 @@ Exit code 0: everything was decoded; 1: something was not, and the line says why
 		}
 		defer dec.close()
 		if len(args) == 0 {
-			return dec.one(c, d)
+			return dec.one(c, f, d)
 		}
 		if d.hex != "" || d.file != "" {
 			return errors.New("give a TOPIC, --hex or --file, not two of them")
@@ -76,7 +83,7 @@ Exit code 0: everything was decoded; 1: something was not, and the line says why
 type decoder struct {
 	registry *client.Client
 	given    schema.Schema // --schema
-	bare     bool
+	flags    decodeFlags
 	parsed   map[string]parsedSchema
 	codecs   map[string]record.Codec
 }
@@ -90,7 +97,7 @@ type parsedSchema struct {
 const maxCodecs = 10_000
 
 func newDecoder(c *cobra.Command, f *schemaFlags, d decodeFlags) (*decoder, error) {
-	dec := &decoder{bare: d.bare, parsed: map[string]parsedSchema{}, codecs: map[string]record.Codec{}}
+	dec := &decoder{flags: d, parsed: map[string]parsedSchema{}, codecs: map[string]record.Codec{}}
 	if d.bare && d.schema == "" {
 		return nil, errors.New("--bare needs --schema: nothing else says what the bytes are")
 	}
@@ -103,7 +110,11 @@ func newDecoder(c *cobra.Command, f *schemaFlags, d decodeFlags) (*decoder, erro
 		if err != nil {
 			return nil, err
 		}
-		dec.given, err = formats[t].Parse(schema.Source{Text: text})
+		dependencies, err := readDependencies(c, "--ref", d.references, nil)
+		if err != nil {
+			return nil, err
+		}
+		dec.given, err = formats[t].Parse(schema.Source{Text: text, Dependencies: dependencies})
 		return dec, err
 	}
 	var err error
@@ -129,12 +140,17 @@ type decoded struct {
 }
 
 // one decodes a value from the command line or a file.
-func (d *decoder) one(c *cobra.Command, f decodeFlags) error {
+func (d *decoder) one(c *cobra.Command, flags *schemaFlags, f decodeFlags) error {
 	var body []byte
-	var err error
+	header, err := unhex(f.header)
+	if err != nil {
+		return trouble(fmt.Errorf("--header: %w", err))
+	}
 	switch {
+	case f.hex != "" && f.file != "":
+		err = errors.New("give --hex or --file, not both")
 	case f.hex != "":
-		body, err = hex.DecodeString(strings.TrimPrefix(strings.Join(strings.Fields(f.hex), ""), "0x"))
+		body, err = unhex(f.hex)
 	case f.file == "-":
 		body, err = io.ReadAll(io.LimitReader(c.InOrStdin(), maxDecodedBytes))
 	case f.file != "":
@@ -145,15 +161,23 @@ func (d *decoder) one(c *cobra.Command, f decodeFlags) error {
 	if err != nil {
 		return trouble(err)
 	}
-	v, err := d.decode(c.Context(), body, nil)
+	v, err := d.decode(c.Context(), body, header)
 	if errors.Is(err, client.ErrUnavailable) {
 		return err
 	}
 	if err != nil {
 		return &exitError{exitNo, err}
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", v.Value)
-	return err
+	return flags.print(c, v, func(w io.Writer) { fmt.Fprintf(w, "%s\n", v.Value) })
+}
+
+// unhex reads hex with white space and a leading 0x; nothing is no bytes at all.
+func unhex(text string) ([]byte, error) {
+	text = strings.TrimPrefix(strings.Join(strings.Fields(text), ""), "0x")
+	if text == "" {
+		return nil, nil
+	}
+	return hex.DecodeString(text)
 }
 
 // topic decodes records as they come.
@@ -201,7 +225,7 @@ func (d *decoder) printable(ctx context.Context, body, header []byte) *decoded {
 
 // decode turns a key or value into JSON.
 func (d *decoder) decode(ctx context.Context, body, header []byte) (decoded, error) {
-	if d.bare {
+	if d.flags.bare {
 		codec, err := d.codec("given", d.given, nil)
 		if err != nil {
 			return decoded{}, err
@@ -216,24 +240,7 @@ func (d *decoder) decode(ctx context.Context, body, header []byte) (decoded, err
 	if err != nil {
 		return decoded{}, err
 	}
-	var indexes []int
-	var payload []byte
-	if p.schema.Type() == schema.Protobuf {
-		var x envelope.Indexes
-		if x, payload, err = env.Message(); err == nil {
-			indexes = x.Append(nil)
-		}
-	} else {
-		payload, err = env.Payload()
-	}
-	if err != nil {
-		return decoded{}, err
-	}
-	codec, err := d.codec(name, p.schema, indexes)
-	if err != nil {
-		return decoded{}, err
-	}
-	v, err := value(codec, payload)
+	v, err := d.framed(name, p.schema, &env)
 	if p.version != nil {
 		v.ID, v.Subject, v.Version = p.version.ID, p.version.Subject, p.version.Number
 	}
@@ -242,6 +249,40 @@ func (d *decoder) decode(ctx context.Context, body, header []byte) (decoded, err
 		v.GUID = env.GUID.String()
 	}
 	return v, err
+}
+
+// framed decodes what an envelope holds.
+func (d *decoder) framed(name string, s schema.Schema, env *envelope.Envelope) (decoded, error) {
+	if s.Type() != schema.Protobuf {
+		payload, err := env.Payload()
+		if err != nil {
+			return decoded{}, err
+		}
+		codec, err := d.codec(name, s, nil)
+		if err != nil {
+			return decoded{}, err
+		}
+		return value(codec, payload)
+	}
+	var codec record.Codec
+	valid := func(x envelope.Indexes, payload []byte) (err error) {
+		if codec, err = d.codec(name, s, x.Append(nil)); err == nil {
+			err = codec.Validate(payload)
+		}
+		return err
+	}
+	read := env.Message
+	if d.flags.noIndexes {
+		read = func() (envelope.Indexes, []byte, error) { return env.MessageOrFirst(valid) }
+	}
+	x, payload, err := read()
+	if err == nil {
+		err = valid(x, payload)
+	}
+	if err != nil {
+		return decoded{}, err
+	}
+	return value(codec, payload)
 }
 
 func value(codec record.Codec, payload []byte) (decoded, error) {
@@ -273,7 +314,7 @@ func (d *decoder) schemaOf(ctx context.Context, env *envelope.Envelope) (string,
 	if env.HasGUID {
 		v, err = d.registry.ByGUID(ctx, schema.GUID(env.GUID))
 	} else {
-		v, err = d.registry.ByID(ctx, "", int32(env.ID))
+		v, err = d.registry.ByID(ctx, d.flags.subject, int32(env.ID))
 	}
 	if err != nil {
 		return name, parsedSchema{}, err

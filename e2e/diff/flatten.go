@@ -3,6 +3,7 @@ package diff
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -60,8 +61,9 @@ func walk(v reflect.Value, path string, out map[string]string) {
 	}
 }
 
-// ownConfigs begins the names of configs that Kafka does not have: they are shown besides Kafka's and not compared.
-const ownConfigs = "kelp."
+// ownConfigs begin the names of configs that Apache Kafka does not have, of which the second are Confluent's: they are shown
+// besides Kafka's and not compared.
+var ownConfigs = []string{"kelp.", "confluent."}
 
 // withoutOwnConfigs leaves them out of a list of configs.
 func withoutOwnConfigs(list reflect.Value) reflect.Value {
@@ -71,11 +73,15 @@ func withoutOwnConfigs(list reflect.Value) reflect.Value {
 	}
 	for i := range list.Len() {
 		name := list.Index(i).FieldByName("Name")
-		if !name.IsValid() || name.Kind() != reflect.String || !strings.HasPrefix(name.String(), ownConfigs) {
+		if !name.IsValid() || name.Kind() != reflect.String || !isOwnConfig(name.String()) {
 			kept = reflect.Append(kept, list.Index(i))
 		}
 	}
 	return kept
+}
+
+func isOwnConfig(name string) bool {
+	return slices.ContainsFunc(ownConfigs, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 func presence(v reflect.Value) string {

@@ -62,6 +62,7 @@ type answer struct {
 	Records []record       `json:"records"`
 	Offset  int64          `json:"offset"`
 	Topics  map[string]int `json:"topics"`
+	Results []string       `json:"results"`
 }
 
 // Root is the top folder of the repository.
@@ -150,16 +151,27 @@ func (c *Client) ask(ctx context.Context, r request) (answer, error) {
 
 // Produce implements suite.Client.
 func (c *Client) Produce(ctx context.Context, topic, codec string, records []suite.Record) error {
-	r := request{Op: "produce", Topic: topic, Codec: codec}
+	_, err := c.ask(ctx, request{Op: "produce", Topic: topic, Codec: codec, Records: written(records)})
+	return err
+}
+
+// ProduceEach lets one idempotent producer send record after record, with a transactional id each in a transaction that is
+// then committed or, when the record was refused, aborted. It gives what the client said of each, empty for success.
+func (c *Client) ProduceEach(ctx context.Context, topic, codec, transactionalID string, records []suite.Record) ([]string, error) {
+	a, err := c.ask(ctx, request{Op: "each", Topic: topic, Codec: codec, Group: transactionalID, Records: written(records)})
+	return a.Results, err
+}
+
+func written(records []suite.Record) []record {
+	var all []record
 	for _, in := range records {
 		out := record{Partition: in.Partition, TimestampMs: in.TimestampMs, Key: in.Key, Value: in.Value, Headers: []header{}}
 		for _, h := range in.Headers {
 			out.Headers = append(out.Headers, header(h))
 		}
-		r.Records = append(r.Records, out)
+		all = append(all, out)
 	}
-	_, err := c.ask(ctx, r)
-	return err
+	return all
 }
 
 func (c *Client) read(ctx context.Context, r request) ([]suite.Record, error) {

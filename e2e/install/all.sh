@@ -7,6 +7,7 @@ cache=$(cd ../.. && pwd)/.cache
 mkdir -p "$cache"
 sh ./kafka.sh
 sh ./seaweedfs.sh
+sh ./apicurio.sh
 if [ ! -e "$cache/python/.complete" ]; then
 	python3 -m venv "$cache/python"
 	retry "$cache/python/bin/pip" -q install confluent-kafka==2.16.1

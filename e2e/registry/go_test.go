@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,10 +61,11 @@ func (p *place) writeGo(t *testing.T, name string) {
 }
 
 // decode reads a topic with kelp schema decode.
-func (p *place) decode(t *testing.T, topic string) []string {
+func (p *place) decode(t *testing.T, topic string, flags ...string) []string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), p.broker.Binary(), "schema", "decode", topic, "--from", "start", "--exit",
-		"--registry", p.http, "--server", p.kafka)
+	cmd := exec.CommandContext(t.Context(), p.broker.Binary(), slices.Concat([]string{
+		"schema", "decode", topic, "--from", "start", "--exit", "--registry", p.http, "--server", p.kafka,
+	}, flags)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

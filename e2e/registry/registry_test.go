@@ -1,6 +1,6 @@
 // Package registry runs the real serializers of schema registries against the embedded one and topics of Kelp:
 // confluent-kafka (Python), @confluentinc/schemaregistry and @kafkajs/confluent-schema-registry (JavaScript), franz-go's sr
-// with twmb/avro, and kelp schema decode. Each reads what the others wrote.
+// with twmb/avro, and kelp schema decode. Each reads what the others wrote. The client of kelp is run against Apicurio's registry.
 package registry
 
 import (
@@ -132,7 +132,7 @@ func TestCrosswise(t *testing.T) {
 	write("python", "avro/ada/", "avro/bea/latest", "avro/cleo/header", "json/ada/", "json/bea/latest", "json/cleo/header",
 		"proto/ada/", "proto/bea/latest", "proto/cleo/header")
 	write("confluent", "avro/dora/", "avro/eva/latest", "json/dora/", "json/eva/latest", "proto/dora/")
-	write("kafkajs", "avro/fay/", "json/fay/") // its Protobuf has no message indexes, which nobody else reads
+	write("kafkajs", "avro/fay/", "json/fay/")
 	p.writeGo(t, "gil")
 	names["avro"] = append(names["avro"], "gil")
 
@@ -165,6 +165,25 @@ func TestCrosswise(t *testing.T) {
 		if p.get(t, "/subjects/"+format+"-value/versions", &versions); !slices.Equal(versions, want) {
 			t.Errorf("%s has the versions %v", format, versions)
 		}
+	}
+}
+
+// TestProtobufWithoutMessageIndexes reads what @kafkajs/confluent-schema-registry writes, which nobody else does: it
+// does itself, and kelp schema decode when it is asked to; without that it says what is wrong.
+func TestProtobufWithoutMessageIndexes(t *testing.T) {
+	p := start(t)
+	p.createTopics(t, "bare")
+	p.run(t, "kafkajs", "write/proto/bare/ada/", "write/proto/bare/bea/")
+	if got := p.run(t, "kafkajs", "read/proto/bare/2"); strings.TrimSpace(got) != `["ada","bea"]` {
+		t.Error(got)
+	}
+	if got := p.decode(t, "bare", "--no-message-indexes"); !slices.Equal(got, []string{"ada", "bea"}) {
+		t.Error(got)
+	}
+	strict := exec.CommandContext(t.Context(), p.broker.Binary(), "schema", "decode", "bare", "--exit", "--registry", p.http, "--server", p.kafka)
+	out, err := strict.CombinedOutput()
+	if code := strict.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "message indexes") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -24,10 +24,21 @@ type records struct {
 	maxFetchBytes int
 	draining      context.Context // ends when fetches that wait are answered with what there is
 	verifier      Verifier
+	validator     Validator
+	lanes         lanes
 }
 
 // find resolves what a request names, by id where the version has one, else by name.
 func (h *records) find(ctx context.Context, name string, id [16]byte, index int32) (*topic.Partition, error) {
+	known, err := h.named(name, id, index)
+	if err != nil {
+		return nil, err
+	}
+	return h.partitions.Get(ctx, partitionOf(known, index))
+}
+
+// named gives the topic of a partition that a request names.
+func (h *records) named(name string, id [16]byte, index int32) (cluster.Topic, error) {
 	img := h.catalog.Image()
 	known, ok := img.ByName[name]
 	missing := kerr.UnknownTopicOrPartition
@@ -36,12 +47,12 @@ func (h *records) find(ctx context.Context, name string, id [16]byte, index int3
 		missing = kerr.UnknownTopicID
 	}
 	if !ok {
-		return nil, missing
+		return known, missing
 	}
 	if index < 0 || index >= known.Partitions {
-		return nil, kerr.UnknownTopicOrPartition
+		return known, kerr.UnknownTopicOrPartition
 	}
-	return h.partitions.Get(ctx, partitionOf(known, index))
+	return known, nil
 }
 
 // nameOf is the name of a topic that was found, which from version 13 on has only an id.
@@ -57,7 +68,9 @@ func (h *records) nameOf(t kmsg.ProduceRequestTopic) string {
 // Behavior: each partition's batch is checked and takes its place in arrival order; the answer
 // waits until all are durable. acks is 0, 1 or -1; 1 and -1 both mean durable. The first batch of a
 // transaction in a partition waits until the coordinator has verified it; those of other producers
-// do not wait behind it.
+// do not wait behind it. A batch of a topic with schema validation that names a schema which is not known
+// yet waits until the registry has said what it is, and later ones of the connection for the same
+// partition wait behind it.
 //
 // Version notes: v0-2 take message sets of magic 0 and 1 and turn them into batches. v7 zstd.
 // v8 record errors. v12 partitions join the transaction by themselves. v13 topic ids.
@@ -76,10 +89,12 @@ func (h *records) produce(ctx context.Context, r *Request) Reply {
 		out := kmsg.NewProduceResponseTopic()
 		out.Topic, out.TopicID = t.Topic, t.TopicID
 		for _, p := range t.Partitions {
-			answer, appended := h.produceOne(ctx, req, t, p)
-			h.produced(t.Topic, t.TopicID, p.Records, answer.ErrorCode == 0)
-			if appended.Pending != nil {
-				waiting = append(waiting, produceWait{len(resp.Topics), len(out.Partitions), appended})
+			answer, appended, later := h.produceOne(ctx, r, t, p)
+			if later == nil {
+				h.produced(t.Topic, t.TopicID, p.Records, answer.ErrorCode == 0)
+			}
+			if appended.Pending != nil || later != nil {
+				waiting = append(waiting, produceWait{len(resp.Topics), len(out.Partitions), appended, later})
 			}
 			if appended.Verify != nil {
 				ask.add(h.nameOf(t), p.Partition, appended.Verify)
@@ -91,12 +106,7 @@ func (h *records) produce(ctx context.Context, r *Request) Reply {
 	ask.send(h.verifier, req)
 	wait := func(ctx context.Context) (kmsg.Response, error) {
 		for _, w := range waiting {
-			out := &resp.Topics[w.topic].Partitions[w.partition]
-			if err := w.appended.Pending.Wait(ctx); err != nil {
-				refusePartition(out, err)
-				continue
-			}
-			acknowledge(out, w.appended.Final())
+			w.wait(ctx, &resp.Topics[w.topic].Partitions[w.partition])
 		}
 		return resp, nil
 	}
@@ -111,52 +121,119 @@ func (h *records) produce(ctx context.Context, r *Request) Reply {
 	if len(waiting) == 0 {
 		return Now(resp)
 	}
-	reply := Later(wait)
-	// Batches of a request become durable in their order, or nearly so.
-	if last, ok := waiting[len(waiting)-1].appended.Pending.(storage.Notifier); ok {
-		return reply.When(last.Notify)
-	}
-	return reply
+	return notified(Later(wait), waiting)
 }
 
+// notified adds how a reply learns that its wait is over. Batches of a request become durable in their
+// order, or nearly so, unless one waits for its schemas.
+func notified(r Reply, waiting []produceWait) Reply {
+	for _, w := range waiting {
+		if w.later != nil {
+			return r
+		}
+	}
+	if last, ok := waiting[len(waiting)-1].appended.Pending.(storage.Notifier); ok {
+		return r.When(last.Notify)
+	}
+	return r
+}
+
+// produceWait is a partition of a response whose batch is on its way.
 type produceWait struct {
 	topic, partition int
 	appended         topic.Appended
+	later            *deferred // nil unless the batch did not have its place at once
+}
+
+// wait fills in the answer for a batch once it is durable, or is not going to be.
+func (w *produceWait) wait(ctx context.Context, out *kmsg.ProduceResponseTopicPartition) {
+	if w.later != nil {
+		select {
+		case <-w.later.decided:
+		case <-ctx.Done():
+			refusePartition(out, ctx.Err())
+			return
+		}
+		if w.later.err != nil {
+			w.later.refuse(out, w.later.err)
+			return
+		}
+		w.appended = w.later.appended
+		acknowledge(out, w.appended)
+	}
+	if w.appended.Pending == nil {
+		return
+	}
+	if err := w.appended.Pending.Wait(ctx); err != nil {
+		refusePartition(out, err)
+		return
+	}
+	acknowledge(out, w.appended.Final())
 }
 
 func (h *records) produceOne(
-	ctx context.Context, req *kmsg.ProduceRequest, t kmsg.ProduceRequestTopic, p kmsg.ProduceRequestTopicPartition,
-) (kmsg.ProduceResponseTopicPartition, topic.Appended) {
+	ctx context.Context, r *Request, t kmsg.ProduceRequestTopic, p kmsg.ProduceRequestTopicPartition,
+) (kmsg.ProduceResponseTopicPartition, topic.Appended, *deferred) {
+	req := r.Body.(*kmsg.ProduceRequest)
 	out := kmsg.NewProduceResponseTopicPartition()
 	out.Partition = p.Partition
-	part, err := h.find(ctx, t.Topic, t.TopicID, p.Partition)
+	known, err := h.named(t.Topic, t.TopicID, p.Partition)
+	var part *topic.Partition
+	if err == nil {
+		part, err = h.partitions.Get(ctx, partitionOf(known, p.Partition))
+	}
+	if err == nil && req.Version < 7 && zstdInside(p.Records) {
+		err = kerr.UnsupportedCompressionType
+	}
 	if err != nil {
 		refusePartition(&out, err)
-		return out, topic.Appended{}
+		return out, topic.Appended{}, nil
 	}
-	if req.Version < 7 && zstdInside(p.Records) {
-		refusePartition(&out, kerr.UnsupportedCompressionType)
-		return out, topic.Appended{}
+	a := attempt{req: req, topic: known, index: p.Partition, part: part, records: p.Records}
+	if known.Config.Validation != nil && h.validator != nil {
+		a.inspection = h.validator.Inspect(known)
 	}
-	appended, err := part.Produce(p.Records, topic.Client{
-		Messages: req.Version < 3, Transactional: req.TransactionID != nil, Implicit: req.Version >= addsPartitions,
+	appended, later, err := h.lanes.produce(laneOf(r, known, p.Partition), a, h)
+	switch {
+	case later != nil:
+	case err != nil:
+		a.refuse(&out, err)
+	default:
+		acknowledge(&out, appended)
+	}
+	return out, appended, later
+}
+
+// attempt is one batch of a request on its way into its partition.
+type attempt struct {
+	req        *kmsg.ProduceRequest
+	topic      cluster.Topic
+	index      int32
+	part       *topic.Partition
+	records    []byte
+	inspection topic.Inspection // nil: nothing is validated
+}
+
+func (a *attempt) try() (topic.Appended, error) {
+	return a.part.Produce(a.records, topic.Client{
+		Messages: a.req.Version < 3, Transactional: a.req.TransactionID != nil, Implicit: a.req.Version >= addsPartitions,
+		Inspection: a.inspection,
 	})
-	if err != nil {
-		refusePartition(&out, err)
-		if req.TransactionID != nil && errors.Is(err, kerr.InvalidProducerEpoch) {
-			out.ErrorMessage = nil // Kafka's coordinator says this one, without words and before the log is looked at
-			return out, topic.Appended{}
-		}
-		switch out.ErrorCode {
-		case kerr.MessageTooLarge.Code, kerr.CorruptMessage.Code, kerr.UnsupportedCompressionType.Code, kerr.KafkaStorageError.Code:
-			// Kafka's ReplicaManager gives no start with these.
-		default:
-			out.LogStartOffset = part.LogStartOffset()
-		}
-		return out, topic.Appended{}
+}
+
+// refuse fills in the answer for a batch that did not enter.
+func (a *attempt) refuse(out *kmsg.ProduceResponseTopicPartition, err error) {
+	refusePartition(out, err)
+	if a.req.TransactionID != nil && errors.Is(err, kerr.InvalidProducerEpoch) {
+		out.ErrorMessage = nil // Kafka's coordinator says this one, without words and before the log is looked at
+		return
 	}
-	acknowledge(&out, appended)
-	return out, appended
+	switch out.ErrorCode {
+	case kerr.MessageTooLarge.Code, kerr.CorruptMessage.Code, kerr.UnsupportedCompressionType.Code, kerr.KafkaStorageError.Code:
+		// Kafka's ReplicaManager gives no start with these.
+	default:
+		out.LogStartOffset = a.part.LogStartOffset()
+	}
 }
 
 func acknowledge(out *kmsg.ProduceResponseTopicPartition, a topic.Appended) {

@@ -18,9 +18,6 @@ const maxFetchWait = 5 * time.Minute
 // readCommitted is the isolation level that shows whole transactions only.
 const readCommitted = 1
 
-// maxUnfoldedBytes bounds what one batch may unfold to when it is turned into messages.
-const maxUnfoldedBytes = 256 << 20
-
 // Fetch: v0-18
 //
 // Behavior: partitions are read in the order asked until max bytes; the first that has anything
@@ -198,7 +195,12 @@ func asMessages(span storage.Span, version int16, p *wanted) ([]byte, error) {
 	if version >= 2 {
 		magic = 1
 	}
-	return batch.ToMessages(b, magic, p.FetchOffset, int(p.PartitionMaxBytes), maxUnfoldedBytes)
+	var messages []byte
+	err = batch.InTurn(func(maxBytes int) (err error) {
+		messages, err = batch.ToMessages(b, magic, p.FetchOffset, int(p.PartitionMaxBytes), maxBytes)
+		return err
+	})
+	return messages, err
 }
 
 // diverges compares the epoch of the record that the client read last with ours (KIP-595).

@@ -49,6 +49,8 @@ type Entry struct {
 	Handle func(context.Context, *Request) Reply
 	// Refuse builds the response that fails the whole request in this key's own shape.
 	Refuse func(kmsg.Request, error) kmsg.Response
+	// Alone says that the request is handled once all before it on its connection are answered.
+	Alone bool
 }
 
 // Reply is what a handler gives back: a response now, later, or none.

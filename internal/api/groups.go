@@ -36,5 +36,5 @@ func (g *groups) submitThen(step func(*group.Machine, statelog.Input) statelog.E
 			return nil, err
 		}
 		return then(resp.(kmsg.Response)), nil
-	})
+	}).When(answer.Notify)
 }

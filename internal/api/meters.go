@@ -138,6 +138,9 @@ func (h *records) given(p *readPart) {
 func (h *records) dropped(drop func(context.Context, cluster.Topic)) func(context.Context, cluster.Topic) {
 	return func(ctx context.Context, t cluster.Topic) {
 		h.meters.forget(t)
+		if h.validator != nil {
+			h.validator.Forget(t)
+		}
 		drop(ctx, t)
 	}
 }

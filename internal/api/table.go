@@ -40,6 +40,8 @@ type Options struct {
 	FeaturesChanged func(context.Context)
 	// Verifier answers for transactions; nil refuses them.
 	Verifier Verifier
+	// Validator judges batches by the schemas that they name; nil judges none.
+	Validator Validator
 	// Draining ends when nothing new comes: fetches that wait are answered with what there is.
 	Draining context.Context
 	// Metrics is where those of topics are registered; nil keeps them to itself.
@@ -59,8 +61,9 @@ func New(o Options) []Entry {
 	r := &records{
 		catalog: o.Catalog, partitions: o.Partitions, sessions: newFetchSessions(o.Now, o.MaxFetchSessions), logDir: o.LogDir,
 		meters: newMeters(o.Metrics), memory: fetchMemory{limit: o.FetchMemoryBytes},
-		maxFetchBytes: o.MaxFetchBytes, draining: o.Draining, verifier: o.Verifier,
+		maxFetchBytes: o.MaxFetchBytes, draining: o.Draining, verifier: o.Verifier, validator: o.Validator,
 	}
+	r.lanes.init(o.Metrics)
 	t := &topics{
 		catalog: o.Catalog, dropped: r.dropped(o.Dropped), advertise: o.Advertise, nodeID: o.NodeID, leaderEpoch: o.LeaderEpoch,
 		defaultPartitions: o.DefaultPartitions, autoCreate: o.AutoCreate, settings: o.Settings,
@@ -121,7 +124,7 @@ func New(o Options) []Entry {
 	}
 	v := &versions{catalog: o.Catalog, nodeID: o.NodeID}
 	table = append(table, Entry{Key: kmsg.ApiVersions, Min: 0, Max: 5, Handle: v.apiVersions, Refuse: refuseApiVersions})
-	v.table = table
+	v.table = oneAtATime(table)
 	return table
 }
 

@@ -37,7 +37,7 @@ func (t *transactions) submit(step func(*txn.Machine, statelog.Input) statelog.E
 			return nil, err
 		}
 		return resp.(kmsg.Response), nil
-	})
+	}).When(answer.Notify)
 }
 
 // submitWithID runs a step that may turn out to need a fresh producer id, which most do not.

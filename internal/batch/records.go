@@ -17,11 +17,29 @@ type Record struct {
 	Offset, TimestampMs int64
 	Key, Value          []byte
 	Headers             []RecordHeader
+
+	rawHeaders  []byte // where Headers are not decoded
+	headerCount int64
+}
+
+// LastHeader gives the value of the last header of a name in a record as Validate shows it, nil if
+// there is none. One without a value counts as none.
+func (r *Record) LastHeader(name string) []byte {
+	var last []byte
+	c := cursor{b: r.rawHeaders}
+	for range r.headerCount {
+		key := c.take(c.varint())
+		value := c.nullable()
+		if string(key) == name {
+			last = value
+		}
+	}
+	return last
 }
 
 // Validate checks the one whole v2 batch that b must be: length, magic, CRC-32C, counts, and that
-// every record parses with the offset delta it must have. Each record, without its headers, is
-// shown to each by its index; what it aliases is gone afterwards.
+// every record parses with the offset delta it must have. Each record, with its headers only in reach
+// of LastHeader, is shown to each by its index; what it aliases is gone afterwards.
 func Validate(b []byte, maxDecompressed int, each func(int32, Record)) (Header, error) {
 	h, err := ReadHeader(b)
 	if err != nil {
@@ -157,6 +175,7 @@ func (c *cursor) record(h Header, headers bool) (Record, bool) {
 	if n < 0 || n > int64(len(in.b)) {
 		return r, false
 	}
+	r.rawHeaders, r.headerCount = in.b, n
 	for range n {
 		keyBytes := in.varint()
 		key := in.take(keyBytes)

@@ -118,7 +118,8 @@ type TopicConfig struct {
 	MinCleanableDirtyRatio                    float64
 	SeaweedMQPublish, SeaweedMQTopic          string
 	SeaweedMQUndecodable                      string
-	SchemaRegistry                            string // name of a registry; empty: the server's own choice
+	SchemaRegistry                            string      // name of a registry; empty: the server's own choice
+	Validation                                *Validation // nil: schemas are not looked at
 }
 
 // parse reads the configs in force for a topic; values were checked when they were set.
@@ -157,5 +158,6 @@ func (img *Image) parse(t Topic) *TopicConfig {
 		SeaweedMQTopic:         text("kelp.seaweedmq.topic"),
 		SeaweedMQUndecodable:   text("kelp.seaweedmq.undecodable"),
 		SchemaRegistry:         text(SchemaRegistryKey),
+		Validation:             validationOf(text),
 	}
 }

@@ -133,8 +133,17 @@ const (
 	maxInt  = math.MaxInt32
 )
 
-// topicKeys are Kafka's, by name (org.apache.kafka.common.config.TopicConfig and LogConfig).
-var topicKeys = []Key{
+// topicKeys are all keys of topics, by name.
+var topicKeys = sorted(kafkaKeys, validationKeys)
+
+func sorted(groups ...[]Key) []Key {
+	all := slices.Concat(groups...)
+	slices.SortFunc(all, func(a, b Key) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// kafkaKeys are Kafka's (org.apache.kafka.common.config.TopicConfig and LogConfig).
+var kafkaKeys = []Key{
 	{
 		Name: "cleanup.policy", Kind: List, Default: "delete", Broker: "log.cleanup.policy", check: listOf("compact", "delete"),
 		Doc: "What happens to old records: delete removes them by age and size, compact keeps the newest of each key, both may be given.",

@@ -116,6 +116,8 @@ func (l *Limits) check() error {
 	atLeast("max-fetch-sessions", int64(l.FetchSessions), 0)
 	atLeast("max-group-members", int64(l.GroupMembers), 1)
 	atLeast("max-producers", int64(l.Producers), 10)
+	atLeast("max-total-producers", int64(l.TotalProducers), 10)
+	atLeast("max-aborted-transactions", int64(l.AbortedTransactions), 1)
 	atLeast("max-transactional-ids", int64(l.TransactionalIDs), 1)
 	if l.GroupDelay < 0 {
 		errs = append(errs, fmt.Errorf("group-initial-rebalance-delay: %s is negative; choose 0s or more", l.GroupDelay))

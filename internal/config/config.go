@@ -83,8 +83,10 @@ type Limits struct {
 	GroupDelay         time.Duration
 	ProducerExpiration time.Duration
 	Producers          int
+	TotalProducers     int
 	RetentionCheck     time.Duration
 
+	AbortedTransactions       int
 	TransactionMaxTimeout     time.Duration
 	TransactionAbortCheck     time.Duration
 	TransactionalIDExpiration time.Duration
@@ -116,6 +118,7 @@ func Default() Config {
 			Connections: 10_000, RequestsInFlight: 100, BytesInFlight: 64 << 20,
 			IdleTimeout: 10 * time.Minute, FetchSessions: 1000, GroupMembers: 10_000, GroupDelay: 3 * time.Second,
 			ProducerExpiration: 24 * time.Hour, Producers: 1_000_000, RetentionCheck: 5 * time.Minute,
+			TotalProducers: 1_000_000, AbortedTransactions: 1_000_000,
 			TransactionMaxTimeout: 15 * time.Minute, TransactionAbortCheck: 10 * time.Second,
 			TransactionalIDExpiration: 7 * 24 * time.Hour, TransactionalIDCheck: time.Hour, TransactionalIDs: 1_000_000,
 		},
@@ -194,6 +197,10 @@ func (l *Limits) bind(f *pflag.FlagSet) {
 		"how long the sequence of a silent idempotent producer is remembered (producer.id.expiration.ms)")
 	f.IntVar(&l.Producers, "max-producers", l.Producers,
 		"producers that one partition remembers; the one that is silent for longest is forgotten for a new one")
+	f.IntVar(&l.TotalProducers, "max-total-producers", l.TotalProducers,
+		"producers that all partitions together remember, about 200 bytes each; those that are silent for longest are forgotten")
+	f.IntVar(&l.AbortedTransactions, "max-aborted-transactions", l.AbortedTransactions,
+		"aborted transactions of all partitions whose records are still kept, 32 bytes each; while there are more, none begins")
 	f.DurationVar(&l.RetentionCheck, "retention-check-interval", l.RetentionCheck,
 		"how often old records are looked for (log.retention.check.interval.ms)")
 	f.DurationVar(&l.TransactionMaxTimeout, "transaction-max-timeout", l.TransactionMaxTimeout,

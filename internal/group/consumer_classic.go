@@ -128,11 +128,12 @@ func parseSubscription(b []byte) (kmsg.ConsumerMemberMetadata, error) {
 }
 
 // ownedPartitions is what a classic consumer says that it has; eager ones have given all up.
-func (m *Machine) ownedPartitions(s kmsg.ConsumerMemberMetadata) assign.Partitions {
-	out, all := assign.Partitions{}, m.o.Topics()
+func (m *Machine) ownedPartitions(s kmsg.ConsumerMemberMetadata) []assign.TopicPartitions {
+	all := m.o.Topics()
+	var out []assign.TopicPartitions
 	for _, o := range s.OwnedPartitions {
 		if t, ok := all.ByName(o.Topic); ok {
-			out[t.ID] = append(out[t.ID], o.Partitions...)
+			out = append(out, assign.TopicPartitions{Topic: t.ID, Indexes: o.Partitions})
 		}
 	}
 	return out
@@ -188,10 +189,10 @@ func (m *Machine) encodeAssignment(p assign.Partitions, subscription []byte) []b
 	if s, err := parseSubscription(subscription); err == nil {
 		out.Version = min(s.Version, 3)
 	}
-	for _, id := range topicsInOrder(p) {
-		if t, ok := all.ByID(id); ok {
+	for _, of := range p {
+		if t, ok := all.ByID(of.Topic); ok {
 			at := kmsg.NewConsumerMemberAssignmentTopic()
-			at.Topic, at.Partitions = t.Name, p[id]
+			at.Topic, at.Partitions = t.Name, of.Indexes
 			out.Topics = append(out.Topics, at)
 		}
 	}

@@ -69,10 +69,10 @@ func describeMember(mb *consumerMember, target assign.Partitions, all Topics) km
 // named shows partitions of topics that are still there.
 func named(p assign.Partitions, all Topics) kmsg.Assignment {
 	var out kmsg.Assignment
-	for _, id := range topicsInOrder(p) {
-		if t, ok := all.ByID(id); ok {
+	for _, of := range p {
+		if t, ok := all.ByID(of.Topic); ok {
 			shown := kmsg.NewAssignmentTopicPartition()
-			shown.TopicID, shown.Topic, shown.Partitions = id, t.Name, p[id]
+			shown.TopicID, shown.Topic, shown.Partitions = of.Topic, t.Name, of.Indexes
 			out.TopicPartitions = append(out.TopicPartitions, shown)
 		}
 	}

@@ -95,7 +95,7 @@ func newConsumerGroup(id string) *consumerGroup {
 }
 
 func newConsumerMember(id string) *consumerMember {
-	return &consumerMember{id: id, rebalanceMs: -1, assigned: held{}, revoke: held{}}
+	return &consumerMember{id: id, rebalanceMs: -1}
 }
 
 // put replaces a member, or with nil takes it out.
@@ -240,9 +240,11 @@ func (h held) equal(other held) bool { return maps.EqualFunc(h, other, maps.Equa
 
 // partitions is what is held without the epochs, in order.
 func (h held) partitions() assign.Partitions {
-	out := make(assign.Partitions, len(h))
-	for t, indexes := range h {
-		out[t] = slices.Sorted(maps.Keys(indexes))
+	out := make(assign.Partitions, 0, len(h))
+	for _, t := range topicsInOrder(h) {
+		if len(h[t]) > 0 {
+			out = append(out, assign.TopicPartitions{Topic: t, Indexes: slices.Sorted(maps.Keys(h[t]))})
+		}
 	}
 	return out
 }
@@ -250,12 +252,12 @@ func (h held) partitions() assign.Partitions {
 // heldAt is partitions assigned at an epoch.
 func heldAt(p assign.Partitions, epoch int32) held {
 	out := make(held, len(p))
-	for t, indexes := range p {
-		of := make(map[int32]int32, len(indexes))
-		for _, index := range indexes {
+	for _, given := range p {
+		of := make(map[int32]int32, len(given.Indexes))
+		for _, index := range given.Indexes {
 			of[index] = epoch
 		}
-		out[t] = of
+		out[given.Topic] = of
 	}
 	return out
 }

@@ -33,11 +33,11 @@ type beat struct {
 	in       statelog.Input
 	e        *statelog.Effects
 	g        *consumerGroup
-	old      *consumerMember // before
-	now      *consumerMember // as it is to be
-	replaces *consumerMember // the static member whose place it takes
-	owned    assign.Partitions
-	tells    bool // the client said what it has
+	old      *consumerMember          // before
+	now      *consumerMember          // as it is to be
+	replaces *consumerMember          // the static member whose place it takes
+	owned    []assign.TopicPartitions // as the client listed them
+	tells    bool                     // the client said what it has
 	why      string
 	// regexes are the group's with what this beat resolves.
 	regexes map[string]*resolvedRegex
@@ -146,10 +146,10 @@ func (m *Machine) checkHeartbeat(req *kmsg.ConsumerGroupHeartbeatRequest) *failu
 	return nil
 }
 
-func ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) assign.Partitions {
-	out := assign.Partitions{}
+func ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) []assign.TopicPartitions {
+	out := make([]assign.TopicPartitions, 0, len(req.Topics))
 	for _, t := range req.Topics {
-		out[t.TopicID] = append(out[t.TopicID], t.Partitions...)
+		out = append(out, assign.TopicPartitions{Topic: t.TopicID, Indexes: t.Partitions})
 	}
 	return out
 }
@@ -157,10 +157,9 @@ func ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) assign.Partitions {
 func assignmentOf(m *consumerMember) *kmsg.ConsumerGroupHeartbeatResponseAssignment {
 	a := kmsg.NewConsumerGroupHeartbeatResponseAssignment()
 	a.Topics = []kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic{}
-	parts := m.assigned.partitions()
-	for _, id := range topicsInOrder(parts) {
+	for _, of := range m.assigned.partitions() {
 		t := kmsg.NewConsumerGroupHeartbeatResponseAssignmentTopic()
-		t.TopicID, t.Partitions = id, parts[id]
+		t.TopicID, t.Partitions = of.Topic, of.Indexes
 		a.Topics = append(a.Topics, t)
 	}
 	return &a
@@ -219,10 +218,10 @@ func (b *beat) checkEpoch(epoch int32) *failure {
 	}
 }
 
-func within(p assign.Partitions, h held) bool {
-	for t, indexes := range p {
-		for _, index := range indexes {
-			if _, has := h[t][index]; !has {
+func within(owned []assign.TopicPartitions, h held) bool {
+	for _, of := range owned {
+		for _, index := range of.Indexes {
+			if _, has := h[of.Topic][index]; !has {
 				return false
 			}
 		}

@@ -10,7 +10,10 @@ import (
 // retarget assigns anew for an epoch and gives the target of the beat's member.
 func (m *Machine) retarget(b *beat, epoch int32) assign.Partitions {
 	g, all := b.g, m.o.Topics()
-	spec := assignment{topics: all, regexes: b.regexes, counts: map[assign.TopicID]int32{}, known: map[string][]assign.TopicID{}}
+	spec := assignment{
+		topics: all, regexes: b.regexes, members: slices.Grow(m.spare[:0], len(g.members)+1),
+		counts: map[assign.TopicID]int32{}, known: map[string][]assign.TopicID{},
+	}
 	for id, mb := range g.members {
 		if id == b.now.id || b.replaces != nil && id == b.replaces.id {
 			continue
@@ -28,10 +31,12 @@ func (m *Machine) retarget(b *beat, epoch int32) assign.Partitions {
 		if mb.ID == b.now.id && b.replaces != nil {
 			old, given = mine, true
 		}
-		if !given || !samePartitions(old, targets[mb.ID]) {
+		if !given || !old.Equal(targets[mb.ID]) {
 			b.emit(g.targetRecord(mb.ID, targets[mb.ID]))
 		}
 	}
+	clear(spec.members)
+	m.spare = spec.members
 	b.emit(g.targetEpochRecord(epoch, b.in.Now.UnixMilli()))
 	return targets[b.now.id]
 }
@@ -43,11 +48,16 @@ type assignment struct {
 	members []assign.Member
 	counts  map[assign.TopicID]int32
 	known   map[string][]assign.TopicID // by subscription: most members have the same
+	key     []byte                      // a subscription as known has it
 }
 
 func (a *assignment) add(mb *consumerMember, owned assign.Partitions) {
-	key := strings.Join(mb.topics, " ") + "  " + mb.regex // names have no spaces
-	ids, known := a.known[key]
+	a.key = a.key[:0]
+	for _, name := range mb.topics {
+		a.key = append(append(a.key, name...), ' ') // names have no spaces
+	}
+	a.key = append(append(a.key, ' '), mb.regex...)
+	ids, known := a.known[string(a.key)]
 	if !known {
 		ids = []assign.TopicID{}
 		for _, name := range mb.readsOf(a.regexes) {
@@ -57,7 +67,7 @@ func (a *assignment) add(mb *consumerMember, owned assign.Partitions) {
 			}
 		}
 		slices.SortFunc(ids, func(x, y assign.TopicID) int { return strings.Compare(string(x[:]), string(y[:])) })
-		a.known[key] = ids
+		a.known[string(a.key)] = ids
 	}
 	a.members = append(a.members, assign.Member{ID: mb.id, Instance: mb.instance, Topics: ids, Owned: owned})
 }
@@ -65,18 +75,6 @@ func (a *assignment) add(mb *consumerMember, owned assign.Partitions) {
 func (a *assignment) sorted() []assign.Member {
 	slices.SortFunc(a.members, func(x, y assign.Member) int { return strings.Compare(x.ID, y.ID) })
 	return a.members
-}
-
-func samePartitions(a, b assign.Partitions) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for t, indexes := range a {
-		if !slices.Equal(indexes, b[t]) {
-			return false
-		}
-	}
-	return true
 }
 
 // assignorFor is the assignor that most members ask for, the first configured one when none does.
@@ -141,9 +139,9 @@ func (b *beat) stillHas(h held) bool {
 	if !b.tells {
 		return true
 	}
-	for t, indexes := range b.owned {
-		for _, index := range indexes {
-			if _, has := h[t][index]; has {
+	for _, of := range b.owned {
+		for _, index := range of.Indexes {
+			if _, has := h[of.Topic][index]; has {
 				return true
 			}
 		}
@@ -208,15 +206,16 @@ func (b *beat) next(all Topics, targetEpoch int32, target assign.Partitions) *co
 	}
 	for t, indexes := range b.now.assigned {
 		for index, epoch := range indexes {
-			if _, wanted := slices.BinarySearch(target[t], index); wanted && reads[t] {
+			if target.Has(t, index) && reads[t] {
 				put(keep, t, index, epoch)
 			} else {
 				put(revoke, t, index, epoch)
 			}
 		}
 	}
-	for t, indexes := range target {
-		for _, index := range indexes {
+	for _, of := range target {
+		t := of.Topic
+		for _, index := range of.Indexes {
 			_, kept := keep[t][index]
 			switch {
 			case kept || !reads[t]:
@@ -253,8 +252,9 @@ func (b *beat) free(t [16]byte, index int32) bool {
 
 // waitsForOthers says whether a member that waits for partitions would still not get them.
 func (g *consumerGroup) waitsForOthers(mb *consumerMember) bool {
-	for t, indexes := range g.targets[mb.id] {
-		for _, index := range indexes {
+	for _, of := range g.targets[mb.id] {
+		t := of.Topic
+		for _, index := range of.Indexes {
 			if _, has := mb.assigned[t][index]; !has && !g.free(mb, t, index) {
 				return true
 			}

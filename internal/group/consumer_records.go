@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"unique"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -62,9 +63,9 @@ func (g *consumerGroup) targetEpochRecord(epoch int32, nowMs int64) statelog.Rec
 func (g *consumerGroup) targetRecord(memberID string, target assign.Partitions) statelog.Record {
 	b := kbin.AppendInt16(nil, consumerValueVersion)
 	b = kbin.AppendCompactArrayLen(b, len(target))
-	for _, t := range topicsInOrder(target) {
-		b = kbin.AppendUuid(b, t)
-		b = end(appendInt32s(b, target[t]))
+	for _, of := range target {
+		b = kbin.AppendUuid(b, of.Topic)
+		b = end(appendInt32s(b, of.Indexes))
 	}
 	return statelog.Record{Key: consumerKey(keyTarget, g.id, memberID), Value: end(b)}
 }
@@ -231,13 +232,14 @@ func (r *reader) tag() []byte {
 }
 
 func (r *reader) partitions() assign.Partitions {
-	out := assign.Partitions{}
+	var out assign.Partitions
 	for range r.count() {
 		if !r.Ok() {
 			break
 		}
-		t := r.Uuid()
-		out[t] = r.int32s()
+		t, indexes := r.Uuid(), r.int32s()
+		slices.Sort(indexes) // Kafka writes them in any order
+		out.Add(t, indexes...)
 		r.tag()
 	}
 	return out
@@ -245,8 +247,12 @@ func (r *reader) partitions() assign.Partitions {
 
 // held reads partitions with their epochs; those written before Kafka 4.3 have the member's.
 func (r *reader) held(epoch int32) held {
+	n := r.count()
+	if n == 0 {
+		return nil // most members have nothing to give up
+	}
 	out := held{}
-	for range r.count() {
+	for range n {
 		if !r.Ok() {
 			break
 		}
@@ -294,6 +300,9 @@ func (m *Machine) applyConsumer(kind int16, r statelog.Record) error {
 		g = newConsumerGroup(groupID)
 		m.consumers[groupID] = g
 	}
+	if known := g.members[part]; known != nil {
+		part = known.id // one copy of it
+	}
 	value := &reader{kbin.Reader{Src: r.Value}}
 	if version := value.Int16(); version != consumerValueVersion {
 		return fmt.Errorf("consumer group value of type %d has version %d", kind, version)
@@ -326,14 +335,20 @@ func (m *Machine) applyConsumer(kind int16, r statelog.Record) error {
 	return nil
 }
 
+// common is the one copy of a text that many members have.
+func common(text string) string { return unique.Make(text).Value() }
+
 func (r *reader) member(old *consumerMember, id string) *consumerMember {
 	m := *newConsumerMember(id)
 	if old != nil {
 		m = *old
 	}
 	m.instance, m.rack = r.CompactNullableString(), r.CompactNullableString()
-	m.clientID, m.host = r.CompactString(), r.CompactString()
+	m.clientID, m.host = common(r.CompactString()), common(r.CompactString())
 	m.topics = r.strings()
+	for i, t := range m.topics {
+		m.topics[i] = common(t)
+	}
 	m.regex, m.assignor = "", ""
 	if regex := r.CompactNullableString(); regex != nil {
 		m.regex = *regex

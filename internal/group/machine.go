@@ -66,6 +66,7 @@ type Machine struct {
 
 	counted     counts               // since the machine was loaded
 	rebalancing map[string]time.Time // soft: since when a group rebalances
+	spare       []assign.Member      // room for what the next assignment is made of
 
 	txns       map[int64]*openTxn // by producer id
 	applied    uint64             // records of offsets so far: which of two is the newer one
@@ -227,7 +228,7 @@ func (g *group) enter(p phase, in statelog.Input) { g.phase, g.since = p, in.Now
 // A timer's key is what, a space, the length of the member id, a slash, the member id and the
 // group id: clients choose both ids, so no character can part them.
 func timerKey(what, memberID, groupID string) string {
-	return fmt.Sprintf("%s %d/%s%s", what, len(memberID), memberID, groupID)
+	return what + " " + strconv.Itoa(len(memberID)) + "/" + memberID + groupID
 }
 
 func parseKey(key string) (what, memberID, groupID string) {

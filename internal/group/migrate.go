@@ -99,7 +99,7 @@ func (m *Machine) upgradedMember(old *group, mb *member) (next *consumerMember, 
 	if err != nil {
 		return nil, "the embedded consumer protocol is malformed"
 	}
-	has := assign.Partitions{}
+	var has assign.Partitions
 	if len(mb.assignment) > 0 {
 		a := kmsg.NewConsumerMemberAssignment()
 		if err := a.ReadFrom(mb.assignment); err != nil {
@@ -111,7 +111,7 @@ func (m *Machine) upgradedMember(old *group, mb *member) (next *consumerMember, 
 		all := m.o.Topics()
 		for _, at := range a.Topics {
 			if t, ok := all.ByName(at.Topic); ok {
-				has[t.ID] = append(has[t.ID], at.Partitions...)
+				has.Add(t.ID, at.Partitions...)
 			}
 		}
 	}
@@ -165,9 +165,9 @@ type turn struct {
 // holds is what a member has, with what it has still to give up.
 func (mb *consumerMember) holds() assign.Partitions {
 	all := mb.assigned.partitions()
-	for t, indexes := range mb.revoke.partitions() {
-		all[t] = append(all[t], indexes...)
-		slices.Sort(all[t])
+	for _, of := range mb.revoke.partitions() {
+		all.Add(of.Topic, of.Indexes...)
+		slices.Sort(all.Of(of.Topic))
 	}
 	return all
 }

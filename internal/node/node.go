@@ -24,6 +24,7 @@ import (
 	"kelp/internal/statelog"
 	"kelp/internal/telemetry"
 	"kelp/internal/topic"
+	"kelp/internal/validate"
 )
 
 // listener opens listeners; its zero value has the system's defaults.
@@ -31,19 +32,20 @@ var listener net.ListenConfig
 
 // Node is a running broker.
 type Node struct {
-	store   backend
-	topics  *topic.Set
-	groups  *statelog.Runner[*group.Machine]
-	txns    *transactions
-	schemas schemas
-	server  *server.Server
-	http    *http.Server
-	pprof   *http.Server
-	mirror  *seaweedmq.Mirror // nil: none
-	health  telemetry.Health
-	drain   time.Duration
-	wg      sync.WaitGroup
-	errs    chan error
+	store     backend
+	topics    *topic.Set
+	groups    *statelog.Runner[*group.Machine]
+	txns      *transactions
+	schemas   schemas
+	validator *validate.Validator
+	server    *server.Server
+	http      *http.Server
+	pprof     *http.Server
+	mirror    *seaweedmq.Mirror // nil: none
+	health    telemetry.Health
+	drain     time.Duration
+	wg        sync.WaitGroup
+	errs      chan error
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
@@ -65,10 +67,10 @@ func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, er
 	if err != nil {
 		return nil, err
 	}
-	limitMemory(int64(o.Memory))
 	metrics := telemetry.Registry()
 	n := &Node{errs: make(chan error, len(o.Listen)+4), drain: o.DrainTimeout}
 	n.life, n.end = context.WithCancel(context.WithoutCancel(ctx))
+	n.limitMemory(int64(o.Memory))
 	if err := n.serveHTTP(o.HTTP, metrics); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -122,7 +124,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: o.Limits.FetchBytes,
 		FetchMemoryBytes: int64(o.Memory) / 8,
 		MaxFetchSessions: o.Limits.FetchSessions, Draining: n.life, Metrics: p.metrics,
-		Transactions: n.txns, Verifier: api.NewVerifier(n.txns), FeaturesChanged: n.txns.featuresChanged(metadata),
+		Validator: n.openValidator(p), Transactions: n.txns, Verifier: api.NewVerifier(n.txns), FeaturesChanged: n.txns.featuresChanged(metadata),
 	})
 	n.server = server.New(server.Options{Logger: logger, Table: table, Metrics: p.metrics, Limits: server.Limits{
 		FrameBytes: o.Limits.RequestBytes, Connections: o.Limits.Connections, InFlight: o.Limits.RequestsInFlight,
@@ -170,6 +172,9 @@ func (n *Node) Close() error {
 	n.end() // fetches that wait are answered with what there is
 	if n.txns != nil {
 		n.txns.Close()
+	}
+	if n.validator != nil {
+		n.validator.Close() // batches that wait for the registry are refused
 	}
 	n.schemas.close(n.drain)
 	if n.groups != nil {

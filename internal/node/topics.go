@@ -22,6 +22,8 @@ func (n *Node) openTopics(ctx context.Context, p parts, metadata *cluster.Catalo
 			Config: func() *cluster.TopicConfig { return metadata.Image().ConfigOf(id.Topic) },
 		}
 	})
+	n.topics.Limit(topic.Limits{Producers: p.o.Limits.TotalProducers, Aborted: p.o.Limits.AbortedTransactions})
+	n.countRemembered(p.metrics)
 	keep := &keeper{catalog: metadata, set: n.topics, logger: p.logger}
 	if err := keep.dropOrphans(ctx, n.store); err != nil {
 		return nil, nil, err

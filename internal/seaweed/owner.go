@@ -2,6 +2,7 @@ package seaweed
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path"
@@ -12,16 +13,21 @@ import (
 // ErrUnsafe says that a SeaweedFS cannot keep a log safely as it is set up, and why.
 var ErrUnsafe = errors.New("not safe for a log")
 
-// claimsFolder holds one entry, whose name is the filer through which everything beside it is written.
-const claimsFolder = "filer"
+// claimsFolder holds one entry, whose name is the filer through which everything beside it is
+// written, and for moments the proposals of who comes first.
+const (
+	claimsFolder   = "filer"
+	proposalPrefix = "proposal-"
+)
 
 // Owner connects to the filer through which all that is below root is written, whoever writes it.
 //
 // A filer checks conditional creates under locks in its own process, so two filers do not exclude
 // each other, whether they share a metadata store or not. The first who comes claims root for one
 // filer by an entry in that filer's store, and everybody after goes to that one. Two who come first
-// at the same time through different filers cannot both go on: each makes its claim and then looks
-// for others in the stores of all filers, so at least one sees both and takes its own back.
+// at the same time through different filers cannot both claim: each proposes and then looks in the
+// stores of all filers, so at least one sees both and takes its proposal back; a proposal goes only
+// after the claim that it led to is there.
 //
 // ErrUnsafe is for good, until somebody changes the set-up; other errors can pass.
 func Owner(ctx context.Context, o Options, root string) (*Client, error) {
@@ -30,7 +36,7 @@ func Owner(ctx context.Context, o Options, root string) (*Client, error) {
 		return nil, err
 	}
 	defer s.close()
-	switch claimed := s.claimed(); len(claimed) {
+	switch claimed := named(s.claims); len(claimed) {
 	case 0:
 		return s.claim(ctx)
 	case 1:
@@ -43,18 +49,22 @@ func Owner(ctx context.Context, o Options, root string) (*Client, error) {
 
 // filersSeen is what is known of a cluster's filers.
 type filersSeen struct {
-	o       Options
-	root    string
-	pinned  string // the filer that was asked for, or empty
-	filers  []Address
-	clients map[string]*Client // those that answered
-	stores  map[string]int32   // the metadata store of each of them
-	claims  map[string][]string
-	silent  error // why the others did not answer
+	o         Options
+	root      string
+	pinned    string // the filer that was asked for, or empty
+	filers    []Address
+	clients   map[string]*Client  // those that answered
+	stores    map[string]int32    // the metadata store of each of them
+	claims    map[string][]string // the filers that the claims in each store name
+	proposals map[string][]string
+	silent    error // why the others did not answer
 }
 
 func survey(ctx context.Context, o Options, root string) (*filersSeen, error) {
-	s := &filersSeen{o: o, root: root, clients: map[string]*Client{}, stores: map[string]int32{}, claims: map[string][]string{}}
+	s := &filersSeen{
+		o: o, root: root, clients: map[string]*Client{}, stores: map[string]int32{},
+		claims: map[string][]string{}, proposals: map[string][]string{},
+	}
 	var missing error
 	s.filers, missing = Filers(ctx, o)
 	if o.Filer != "" {
@@ -94,20 +104,27 @@ func (s *filersSeen) ask(ctx context.Context, f Address) error {
 	return s.look(ctx, f.String())
 }
 
-// look reads the claims in one filer's store.
+// look reads the claims and proposals in one filer's store.
 func (s *filersSeen) look(ctx context.Context, filer string) error {
-	var found []string
+	var claims, proposals []string
 	err := s.clients[filer].List(ctx, path.Join(s.root, claimsFolder), "", func(e Entry, _ bool) error {
-		found = append(found, e.Name)
+		if strings.HasPrefix(e.Name, proposalPrefix) {
+			proposals = append(proposals, string(e.Content))
+		} else {
+			claims = append(claims, e.Name)
+		}
 		return nil
 	})
-	s.claims[filer] = found
+	s.claims[filer], s.proposals[filer] = claims, proposals
 	return err
 }
 
-func (s *filersSeen) claimed() (all []string) {
-	for _, found := range s.claims {
-		all = append(all, found...)
+// named lists the filers that claims or proposals in all stores name.
+func named(in ...map[string][]string) (all []string) {
+	for _, stores := range in {
+		for _, found := range stores {
+			all = append(all, found...)
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -141,21 +158,35 @@ func (s *filersSeen) claim(ctx context.Context) (*Client, error) {
 			}
 		}
 	}
-	dir := path.Join(s.root, claimsFolder)
-	err := s.clients[filer].CreateOnce(ctx, dir, Entry{Name: filer, Content: []byte(filer)})
-	if err != nil && !errors.Is(err, ErrExists) {
-		return nil, fmt.Errorf("claim %s: %w", s.root, err)
+	dir, c := path.Join(s.root, claimsFolder), s.clients[filer]
+	proposal := Entry{Name: proposalPrefix + rand.Text(), Content: []byte(filer)}
+	if err := c.CreateOnce(ctx, dir, proposal); err != nil {
+		return nil, errors.Join(fmt.Errorf("claim %s: %w", s.root, err), c.Delete(context.WithoutCancel(ctx), dir, proposal.Name))
 	}
-	for f := range s.clients {
-		if err := s.look(ctx, f); err != nil {
-			return nil, err
-		}
-	}
-	if claimed := s.claimed(); len(claimed) != 1 {
-		err := s.clients[filer].Delete(ctx, dir, filer)
-		return nil, errors.Join(fmt.Errorf("another node has just claimed %s for another filer: %v", s.root, claimed), err)
+	err := s.confirm(ctx, filer)
+	if err = errors.Join(err, c.Delete(context.WithoutCancel(ctx), dir, proposal.Name)); err != nil {
+		return nil, err
 	}
 	return s.take(filer), nil
+}
+
+// confirm makes a claim of a proposal, unless there is another one.
+func (s *filersSeen) confirm(ctx context.Context, filer string) error {
+	for f := range s.clients {
+		if err := s.look(ctx, f); err != nil {
+			return err
+		}
+	}
+	dir := path.Join(s.root, claimsFolder)
+	if all := named(s.claims, s.proposals); len(all) != 1 {
+		return fmt.Errorf("another node wants %s to be written through another filer, of %v; if none is starting, delete %s* in %s",
+			s.root, all, proposalPrefix, dir)
+	}
+	err := s.clients[filer].CreateOnce(ctx, dir, Entry{Name: filer, Content: []byte(filer)})
+	if err != nil && !errors.Is(err, ErrExists) {
+		return fmt.Errorf("claim %s: %w", s.root, err)
+	}
+	return nil
 }
 
 // follow goes to the filer that was claimed.

@@ -142,6 +142,9 @@ func (c *connection) handle(a *answer) error {
 	a.id, a.req, a.entry = req.CorrelationID, req.Body, c.s.table[req.Key]
 	switch {
 	case req.Body != nil:
+		if a.entry.Alone {
+			c.queue.waitForNone()
+		}
 		a.reply = a.entry.Handle(c.ctx, &api.Request{
 			Body: req.Body, ClientID: req.ClientID, ConnID: c.id, LocalAddr: c.LocalAddr(), RemoteAddr: c.RemoteAddr(),
 		})

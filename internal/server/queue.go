@@ -56,6 +56,15 @@ func (q *queue) waitForRoom() {
 	}
 }
 
+// waitForNone returns when every request before is answered.
+func (q *queue) waitForNone() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.unanswered() > 0 {
+		q.room.Wait()
+	}
+}
+
 func (q *queue) unanswered() int { return len(q.answers) - q.head + q.taken }
 
 // put adds an answer. One that is ready and first in line may be left to the caller, who then

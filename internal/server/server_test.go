@@ -99,6 +99,34 @@ func (c client) send(id int32, req kmsg.Request) {
 	}
 }
 
+// TestLargeAnswersAreBuiltOneAtATime: who asks again and again and reads nothing gets one built.
+func TestLargeAnswersAreBuiltOneAtATime(t *testing.T) {
+	g := newGate()
+	table := g.table()
+	for i := range table {
+		table[i].Alone = table[i].Key == kmsg.Metadata
+	}
+	_, addr := serve(t, New(Options{Table: table, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()}))
+	c := dial(t, addr)
+	for id := range int32(3) {
+		c.send(id, kmsg.NewPtrMetadataRequest())
+	}
+	c.send(3, kmsg.NewPtrApiVersionsRequest())
+	await(t, g.began, "the first request")
+	other := dial(t, addr) // while the server does other things
+	for id := range int32(20) {
+		other.send(id, kmsg.NewPtrApiVersionsRequest())
+		other.expect(id)
+	}
+	select {
+	case <-g.began:
+		t.Fatal("the second was handled before the first was answered")
+	default:
+	}
+	close(g.let)
+	c.expect(0, 1, 2, 3)
+}
+
 // answered reads one response and gives its correlation id.
 func (c client) answered() (int32, error) {
 	var head [8]byte

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"kelp/internal/batch"
@@ -56,35 +55,6 @@ type submission[M Machine] struct {
 	answer *Answer
 }
 
-// Answer is a reply on its way.
-type Answer struct {
-	once     sync.Once
-	done     chan struct{}
-	closed   <-chan struct{} // the runner's end: nothing is answered after it
-	response any
-	err      error
-}
-
-func (a *Answer) give(response any, err error) {
-	a.once.Do(func() {
-		a.response, a.err = response, err
-		close(a.done)
-	})
-}
-
-// Wait gives the response once it may be known.
-func (a *Answer) Wait(ctx context.Context) (any, error) {
-	select {
-	case <-a.done:
-	case <-a.closed:
-		a.give(nil, ErrClosed) // unless it was answered at the last moment
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	<-a.done
-	return a.response, a.err
-}
-
 // Options of a runner.
 type Options[M Machine] struct {
 	// Log opens the log to replay; it is called again after a failed append.
@@ -112,11 +82,18 @@ func Open[M Machine](ctx context.Context, o Options[M]) (*Runner[M], error) {
 
 // Submit runs a step in order; its Answer gives what the step replied to its own ticket.
 func (r *Runner[M]) Submit(step func(M, Input) Effects) *Answer {
-	a := &Answer{done: make(chan struct{}), closed: r.done}
+	a := &Answer{}
 	select {
 	case <-r.ctx.Done():
 		a.give(nil, ErrClosed)
+		return a
 	case r.steps <- submission[M]{step, a}:
+	}
+	if r.ctx.Err() != nil { // the loop may have looked for the last time before this came
+		go func() {
+			<-r.done
+			a.give(nil, ErrClosed)
+		}()
 	}
 	return a
 }
@@ -213,6 +190,8 @@ func (r *Runner[M]) run() {
 			r.end(ErrMoved)
 			if err := r.load(r.ctx); err != nil {
 				r.cancel()
+				r.end(ErrClosed)
+				return
 			}
 			continue
 		}

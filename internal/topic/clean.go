@@ -43,7 +43,7 @@ func (s *pass) unfold(
 	}
 	next = none
 	for len(b) > 0 {
-		if err := u.Read(b, maxDecompressedBytes); err != nil {
+		if err := u.Read(b, batch.MaxUnfoldedBytes); err != nil {
 			return next, yield(nil, fmt.Errorf("batch at offset %d: %w", u.BaseOffset, errors.Join(storage.ErrCorrupt, err))) && false
 		}
 		if !yield(u, nil) {

@@ -23,9 +23,6 @@ import (
 	"kelp/internal/storage"
 )
 
-// maxDecompressedBytes bounds what one batch may unfold to when it is checked.
-const maxDecompressedBytes = 256 << 20
-
 // Options of one ownership.
 type Options struct {
 	Epoch  int32
@@ -40,6 +37,8 @@ type Options struct {
 	MaxProducers int
 	// Note takes what an operator should know, in the manner of slog; nil drops it.
 	Note func(message string, args ...any)
+
+	limits *limiter // of the set, nil outside of one
 }
 
 // maxProducers is the default of Options.MaxProducers.
@@ -229,15 +228,20 @@ func (p *Partition) firstAt(ctx context.Context, base, atLeastMs int64) (offset,
 }
 
 func firstRecordAt(b []byte, start, atLeastMs int64) (offset, timestampMs int64, err error) {
-	for r, err := range batch.Records(b, maxDecompressedBytes) {
-		if err != nil {
-			return -1, -1, err
+	offset, timestampMs = -1, -1
+	err = batch.InTurn(func(maxBytes int) error {
+		for r, err := range batch.Records(b, maxBytes) {
+			if err != nil {
+				return err
+			}
+			if r.TimestampMs >= atLeastMs && r.Offset >= start {
+				offset, timestampMs = r.Offset, r.TimestampMs
+				return nil
+			}
 		}
-		if r.TimestampMs >= atLeastMs && r.Offset >= start {
-			return r.Offset, r.TimestampMs, nil
-		}
-	}
-	return -1, -1, nil
+		return nil
+	})
+	return offset, timestampMs, err
 }
 
 // SegmentsBefore lists at most limit offsets, newest first, at which something begins that is not

@@ -66,7 +66,7 @@ func (p *Partition) Produce(records []byte, client Client) (Appended, error) {
 	if config == nil {
 		return Appended{}, kerr.UnknownTopicOrPartition // it is being deleted
 	}
-	records, h, err := p.prepare(records, client.Messages, config)
+	records, h, err := p.prepare(records, client, config)
 	if err != nil {
 		return Appended{}, err
 	}
@@ -95,6 +95,8 @@ func (p *Partition) place(records []byte, h batch.Header, v *verifying, client C
 			return Appended{}, err
 		case repeat != nil:
 			return p.repeat(repeat), nil
+		case h.Transactional() && !p.mayBegin(h.ProducerID):
+			return Appended{}, reject(kerr.PolicyViolation, "no transaction may begin: too many aborted ones are kept (max-aborted-transactions)")
 		case v != nil:
 			delete(p.verifying, h.ProducerID)
 		}
@@ -123,7 +125,7 @@ func (p *Partition) repeat(of *sent) Appended {
 }
 
 // prepare gives the batch to append in the topic's codec, or why there is none.
-func (p *Partition) prepare(records []byte, messages bool, config *cluster.TopicConfig) ([]byte, batch.Header, error) {
+func (p *Partition) prepare(records []byte, client Client, config *cluster.TopicConfig) ([]byte, batch.Header, error) {
 	tooLarge := func() error {
 		return reject(kerr.MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(records), config.MaxMessageBytes)
 	}
@@ -134,24 +136,27 @@ func (p *Partition) prepare(records []byte, messages bool, config *cluster.Topic
 		err = reject(kerr.InvalidRecord, "there is no record batch")
 	case magic > 2:
 		err = reject(kerr.CorruptMessage, "magic %d is not known", magic)
-	case magic < 2 && !messages:
+	case magic < 2 && !client.Messages:
 		err = reject(kerr.InvalidRecord, "produce requests from version 3 on hold one batch of magic 2, this is magic %d", magic)
 	case len(records) > config.MaxMessageBytes:
 		err = tooLarge()
 	case magic < 2:
-		if records, err = batch.FromMessages(records, maxDecompressedBytes); err != nil {
+		if records, err = fromMessages(records); err != nil {
 			err = fault(err)
 		}
 	}
 	if err != nil {
 		return nil, batch.Header{}, err
 	}
-	h, err := p.check(records, config)
+	h, err := p.check(records, config, client.Inspection)
+	if err == nil && client.Inspection != nil {
+		records, h, err = inspected(records, h, client.Inspection, config)
+	}
 	if err != nil {
 		return nil, h, err
 	}
 	if codec, chosen := batch.CodecByName(config.CompressionType); chosen && codec != h.Codec() {
-		if records, err = batch.Recompress(records, codec, levelOf(codec, config), maxDecompressedBytes); err != nil {
+		if records, err = recompress(records, codec, levelOf(codec, config)); err != nil {
 			return nil, h, fault(err)
 		}
 	}
@@ -159,6 +164,22 @@ func (p *Partition) prepare(records []byte, messages bool, config *cluster.Topic
 		return nil, h, tooLarge()
 	}
 	return records, h, nil
+}
+
+func fromMessages(set []byte) (records []byte, err error) {
+	err = batch.InTurn(func(maxBytes int) (err error) {
+		records, err = batch.FromMessages(set, maxBytes)
+		return err
+	})
+	return records, err
+}
+
+func recompress(b []byte, codec batch.Codec, level batch.Level) (packed []byte, err error) {
+	err = batch.InTurn(func(maxBytes int) (err error) {
+		packed, err = batch.Recompress(b, codec, level, maxBytes)
+		return err
+	})
+	return packed, err
 }
 
 func levelOf(c batch.Codec, config *cluster.TopicConfig) batch.Level {
@@ -173,11 +194,19 @@ func levelOf(c batch.Codec, config *cluster.TopicConfig) batch.Level {
 }
 
 // check validates a v2 batch and the rules of its topic for each record.
-func (p *Partition) check(records []byte, config *cluster.TopicConfig) (batch.Header, error) {
+func (p *Partition) check(records []byte, config *cluster.TopicConfig, inspection Inspection) (batch.Header, error) {
 	rules := recordRules{compacted: config.Compact, checkTime: !config.LogAppendTime, largestMs: -1}
 	nowMs := p.o.Now().UnixMilli()
 	rules.earliestMs, rules.latestMs = nowMs-min(nowMs, config.TimestampBeforeMaxMs), saturate(nowMs, config.TimestampAfterMaxMs)
-	h, err := batch.Validate(records, maxDecompressedBytes, rules.see)
+	each := rules.see
+	if inspection != nil {
+		inspection.Reset()
+		each = func(index int32, rec batch.Record) {
+			rules.see(index, rec)
+			inspection.See(index, rec)
+		}
+	}
+	h, err := validate(records, each)
 	switch {
 	case err != nil:
 		return h, fault(err)
@@ -193,6 +222,19 @@ func (p *Partition) check(records []byte, config *cluster.TopicConfig) (batch.He
 		h.MaxTimestampMs = rules.largestMs
 	}
 	return h, nil
+}
+
+// validate checks a batch; one without compression unfolds to nothing and need not wait for its turn.
+func validate(records []byte, see func(int32, batch.Record)) (batch.Header, error) {
+	h, err := batch.ReadHeader(records)
+	if err != nil || h.Codec() == batch.None {
+		return batch.Validate(records, 0, see)
+	}
+	err = batch.InTurn(func(maxBytes int) (err error) {
+		h, err = batch.Validate(records, maxBytes, see)
+		return err
+	})
+	return h, err
 }
 
 // saturate adds without running over.

@@ -12,8 +12,9 @@ import (
 
 // Set opens partitions when they are first asked for and holds them.
 type Set struct {
-	store   storage.Store
-	options func(storage.Partition) Options
+	store  storage.Store
+	given  func(storage.Partition) Options
+	limits limiter
 
 	mu   sync.Mutex // guards open; never held while one is opened
 	open map[storage.Partition]*opening
@@ -42,7 +43,15 @@ func (o *opening) lost(now time.Time) bool {
 
 // NewSet makes an empty set; options are asked for each partition that is opened.
 func NewSet(store storage.Store, options func(storage.Partition) Options) *Set {
-	return &Set{store: store, options: options, open: map[storage.Partition]*opening{}}
+	s := &Set{store: store, given: options, open: map[storage.Partition]*opening{}}
+	s.Limit(Limits{})
+	return s
+}
+
+func (s *Set) options(id storage.Partition) Options {
+	o := s.given(id)
+	o.limits = &s.limits
+	return o
 }
 
 // Get gives a partition, opened once however many ask. A failed opening is tried again after a while.

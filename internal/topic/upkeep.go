@@ -35,7 +35,9 @@ func (p *Partition) tend() (failed, due bool) {
 // once storage works again, and saves the checkpoints that are due.
 func (s *Set) Upkeep(ctx context.Context) error {
 	var failed, due []*opening
-	for _, o := range s.opened() {
+	all := s.opened()
+	s.keepLimits(all)
+	for _, o := range all {
 		switch bad, behind := o.p.tend(); {
 		case bad:
 			failed = append(failed, o)

@@ -21,6 +21,8 @@ type Client struct {
 	Messages      bool // before version 3: message sets
 	Transactional bool // it names a transactional id
 	Implicit      bool // from version 12 on: its partitions join the transaction by themselves (KIP-890)
+	// Inspection looks at the records, nil for none.
+	Inspection Inspection
 }
 
 // Verification is the question that the first batch of a transaction raises: is this partition part

@@ -47,6 +47,7 @@ public class Driver {
     static ObjectNode answer(JsonNode r) throws Exception {
         switch (r.get("op").asText()) {
             case "produce": return produce(r);
+            case "each": return each(r);
             case "consume": return consume(r);
             case "group": return group(r);
             case "offset_at": return offsetAt(r);
@@ -80,6 +81,34 @@ public class Driver {
             for (Future<?> f : sent) f.get();
         }
         return JSON.createObjectNode();
+    }
+
+    /** One producer sends one record after the other; in transactions of their own if asked to. */
+    static ObjectNode each(JsonNode r) throws Exception {
+        Properties p = properties(r);
+        p.put("compression.type", r.get("codec").asText());
+        boolean transactional = r.hasNonNull("group");
+        if (transactional) p.put("transactional.id", r.get("group").asText());
+        ObjectNode answer = JSON.createObjectNode();
+        ArrayNode results = answer.putArray("results");
+        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(p, new ByteArraySerializer(), new ByteArraySerializer())) {
+            if (transactional) producer.initTransactions();
+            for (JsonNode rec : r.get("records")) {
+                List<Header> headers = new ArrayList<>();
+                for (JsonNode h : rec.get("headers")) headers.add(new RecordHeader(h.get("key").asText(), raw(h.get("value"))));
+                if (transactional) producer.beginTransaction();
+                try {
+                    producer.send(new ProducerRecord<>(r.get("topic").asText(), rec.get("partition").asInt(), null, raw(rec.get("key")),
+                        raw(rec.get("value")), headers)).get();
+                    if (transactional) producer.commitTransaction();
+                    results.add("");
+                } catch (ExecutionException e) {
+                    if (transactional) producer.abortTransaction();
+                    results.add(e.getCause().toString());
+                }
+            }
+        }
+        return answer;
     }
 
     static KafkaConsumer<byte[], byte[]> consumer(JsonNode r) {

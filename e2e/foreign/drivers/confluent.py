@@ -33,6 +33,28 @@ def produce(r):
     return {}
 
 
+def each(r):
+    """One producer sends one record after the other; in transactions of their own if asked to."""
+    conf = {"bootstrap.servers": r["addr"], "enable.idempotence": True, "compression.type": r["codec"], "linger.ms": 0}
+    if r.get("group"):
+        conf["transactional.id"] = r["group"]
+    p = Producer(conf)
+    if r.get("group"):
+        p.init_transactions(WAIT)
+    results = []
+    for rec in r["records"]:
+        said = []
+        if r.get("group"):
+            p.begin_transaction()
+        p.produce(r["topic"], raw(rec["value"]), raw(rec["key"]), rec["partition"],
+                  headers=[(h["key"], raw(h["value"])) for h in rec["headers"]], on_delivery=lambda err, _: said.append(err))
+        p.flush(WAIT)
+        results.append(f"{said[0].name()} {said[0].code()} {said[0].str()}" if said[0] else "")
+        if r.get("group"):
+            p.abort_transaction(WAIT) if said[0] else p.commit_transaction(WAIT)
+    return {"results": results}
+
+
 def collect(c, n):
     out = []
     while len(out) < n:
@@ -104,7 +126,7 @@ def topics(r):
     return {"topics": {t.topic: len(t.partitions) for t in a.list_topics(timeout=WAIT).topics.values()}}
 
 
-ops = {"produce": produce, "consume": consume, "group": group, "offset_at": offset_at, "create": create,
+ops = {"produce": produce, "each": each, "consume": consume, "group": group, "offset_at": offset_at, "create": create,
        "delete": delete, "topics": topics}
 for line in sys.stdin:
     request = json.loads(line)

@@ -63,6 +63,18 @@ const ops = {
     await p.send({ topic: r.topic, acks: -1, messages, compression: r.codec === 'gzip' ? CompressionTypes.GZIP : CompressionTypes.None })
     return {}
   }),
+  // One producer sends one record after the other.
+  each: r => using(kafka(r).producer({ idempotent: true, maxInFlightRequests: 1 }), async p => {
+    const results = []
+    for (const m of r.records) {
+      const message = { partition: m.partition, key: raw(m.key), value: raw(m.value), headers: headersIn(m.headers) }
+      try {
+        await p.send({ topic: r.topic, acks: -1, messages: [message], compression: r.codec === 'gzip' ? CompressionTypes.GZIP : CompressionTypes.None })
+        results.push('')
+      } catch (e) { results.push(`${e.type || e.name} ${e.code} ${e.message}`) }
+    }
+    return { results }
+  }),
   consume: r => collect(r, `unused-${process.pid}-${unused++}`, { partition: r.partition, offset: r.from }, r.n),
   group: r => collect(r, r.group, null, r.n),
   offset_at: r => admin(r, async a => ({ offset: Number((await a.fetchTopicOffsetsByTimestamp(r.topic, r.from))[0].offset) })),

@@ -63,6 +63,11 @@ async function kafkajs (command, format, topic, rest) {
   if (command === 'read') return value => client.decode(value)
   const value = { name: rest[0], age: 36 }
   const subject = topic + '-value'
+  if (format === 'proto') {
+    const schema = 'syntax = "proto3"; package e2e; message Person { string name = 1; int32 age = 2; }'
+    const { id } = await client.register({ type: SchemaType.PROTOBUF, schema }, { subject })
+    return client.encode(id, value)
+  }
   if (format === 'avro') {
     const { id } = await client.register({ type: SchemaType.AVRO, schema: JSON.stringify(AVRO) }, { subject })
     return client.encode(id, { ...value, city: null })

@@ -17,8 +17,49 @@ import (
 // TopicID names a topic.
 type TopicID = [16]byte
 
-// Partitions are partitions by topic; indexes are in order.
-type Partitions map[TopicID][]int32
+// Partitions are partitions of topics, which are in order, each once and none without a partition. It is a
+// list and not a map as there is one for each member, of few topics in most groups.
+type Partitions []TopicPartitions
+
+// TopicPartitions are partitions of one topic; indexes are in order.
+type TopicPartitions struct {
+	Topic   TopicID
+	Indexes []int32
+}
+
+func (p Partitions) find(t TopicID) (at int, found bool) {
+	return slices.BinarySearchFunc(p, t, func(tp TopicPartitions, t TopicID) int { return compareTopics(tp.Topic, t) })
+}
+
+// Of gives the partitions of a topic.
+func (p Partitions) Of(t TopicID) []int32 {
+	if at, found := p.find(t); found {
+		return p[at].Indexes
+	}
+	return nil
+}
+
+// Add puts partitions of a topic, which are in order among themselves, behind those that are there.
+func (p *Partitions) Add(t TopicID, indexes ...int32) {
+	at, found := p.find(t)
+	switch {
+	case found:
+		(*p)[at].Indexes = append((*p)[at].Indexes, indexes...)
+	case len(indexes) > 0:
+		*p = slices.Insert(*p, at, TopicPartitions{t, indexes})
+	}
+}
+
+// Has says whether a partition is among them.
+func (p Partitions) Has(t TopicID, index int32) bool {
+	_, has := slices.BinarySearch(p.Of(t), index)
+	return has
+}
+
+// Equal says whether both are the same.
+func (p Partitions) Equal(other Partitions) bool {
+	return slices.EqualFunc(p, other, func(a, b TopicPartitions) bool { return a.Topic == b.Topic && slices.Equal(a.Indexes, b.Indexes) })
+}
 
 // Member is what an assignor knows of a member.
 type Member struct {
@@ -31,7 +72,9 @@ type Member struct {
 	Owned Partitions
 }
 
-// Assignor gives each member, by its id, its partitions; counts are the partitions of each topic.
+// Assignor gives each member, by its id, its partitions; counts are the partitions of each topic. It puts
+// the members into another order. A member that has what it had gets Owned itself: nobody may change
+// what comes out.
 type Assignor func(members []Member, counts map[TopicID]int32) map[string]Partitions
 
 // The names of the assignors, as clients give them.
@@ -54,8 +97,8 @@ func sameTopics(members []Member) bool {
 }
 
 // byID puts the members into one order, so that theirs does not matter.
-func byID(members []Member) []Member {
-	return slices.SortedFunc(slices.Values(members), func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
+func byID(members []Member) {
+	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
 }
 
 // sortedTopics lists the topics of a map in order.
@@ -81,17 +124,41 @@ func subscribers(members []Member) map[TopicID][]int {
 	return of
 }
 
-// collect turns the owners of each topic's partitions into what each member has.
+// collect turns the owners of each topic's partitions into what each member has. In large groups most
+// members have what they had before, and for those nothing is made.
 func collect(members []Member, owners map[TopicID][]int) map[string]Partitions {
-	out := make(map[string]Partitions, len(members))
-	for _, m := range members {
-		out[m.ID] = Partitions{}
+	lost := make([]int, len(members)) // partitions owned before, less those that still are
+	gained := make([]bool, len(members))
+	for i, m := range members {
+		for _, of := range m.Owned {
+			lost[i] += len(of.Indexes)
+		}
 	}
 	for t, of := range owners {
 		for index, owner := range of {
-			if owner >= 0 {
+			if owner < 0 {
+				continue
+			}
+			if members[owner].Owned.Has(t, int32(index)) {
+				lost[owner]--
+			} else {
+				gained[owner] = true
+			}
+		}
+	}
+	same := func(i int) bool { return lost[i] == 0 && !gained[i] }
+	out := make(map[string]Partitions, len(members))
+	for i, m := range members {
+		if out[m.ID] = nil; same(i) {
+			out[m.ID] = m.Owned
+		}
+	}
+	for _, t := range sortedTopics(owners) {
+		for index, owner := range owners[t] {
+			if owner >= 0 && !same(owner) {
 				have := out[members[owner].ID]
-				have[t] = append(have[t], int32(index))
+				have.Add(t, int32(index))
+				out[members[owner].ID] = have
 			}
 		}
 	}
@@ -102,7 +169,7 @@ func collect(members []Member, owners map[TopicID][]int) map[string]Partitions {
 // static members by instance, then the others by id, so topics with as many partitions are divided
 // alike. It looks at no earlier assignment.
 func Range(members []Member, counts map[TopicID]int32) map[string]Partitions {
-	sorted := slices.SortedFunc(slices.Values(members), func(a, b Member) int {
+	slices.SortFunc(members, func(a, b Member) int {
 		switch {
 		case a.Instance != nil && b.Instance != nil:
 			return cmp.Or(strings.Compare(*a.Instance, *b.Instance), strings.Compare(a.ID, b.ID))
@@ -115,9 +182,11 @@ func Range(members []Member, counts map[TopicID]int32) map[string]Partitions {
 	})
 	out := make(map[string]Partitions, len(members))
 	for _, m := range members {
-		out[m.ID] = Partitions{}
+		out[m.ID] = nil
 	}
-	for t, of := range subscribers(sorted) {
+	subscribed := subscribers(members)
+	for _, t := range sortedTopics(subscribed) {
+		of := subscribed[t]
 		each, more := counts[t]/int32(len(of)), counts[t]%int32(len(of))
 		next := int32(0)
 		for i, at := range of {
@@ -126,7 +195,7 @@ func Range(members []Member, counts map[TopicID]int32) map[string]Partitions {
 				n++
 			}
 			if n > 0 {
-				out[sorted[at].ID][t] = run(next, n)
+				out[members[at].ID] = append(out[members[at].ID], TopicPartitions{t, run(next, n)})
 			}
 			next += n
 		}

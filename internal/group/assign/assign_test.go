@@ -86,8 +86,12 @@ func check(t *testing.T, w *world, got map[string]Partitions) {
 	}
 	owner := map[spot]string{}
 	for id, parts := range got {
-		for topic, indexes := range parts {
-			if !slices.Contains(w.members[id].Topics, topic) {
+		if !slices.IsSortedFunc(parts, func(a, b TopicPartitions) int { return compareTopics(a.Topic, b.Topic) }) {
+			t.Fatalf("the topics of %s are not in order", id)
+		}
+		for _, of := range parts {
+			topic, indexes := of.Topic, of.Indexes
+			if len(indexes) == 0 || !slices.Contains(w.members[id].Topics, topic) {
 				t.Fatalf("%s has %x, to which it does not subscribe", id, topic)
 			}
 			if !slices.IsSorted(indexes) {
@@ -114,8 +118,8 @@ func check(t *testing.T, w *world, got map[string]Partitions) {
 
 func (p Partitions) size() int {
 	n := 0
-	for _, indexes := range p {
-		n += len(indexes)
+	for _, of := range p {
+		n += len(of.Indexes)
 	}
 	return n
 }
@@ -161,11 +165,11 @@ func TestUniformOfTheSameSubscriptionsIsEvenAndSticky(t *testing.T) {
 				t.Fatalf("%s has %d of %d in %d members", m.ID, n, total, len(before))
 			}
 			kept := 0
-			for topic, indexes := range m.Owned {
-				for _, index := range indexes {
-					if w.counts[topic] > 0 {
+			for _, of := range m.Owned {
+				for _, index := range of.Indexes {
+					if w.counts[of.Topic] > 0 {
 						kept++
-						if slices.Contains(got[m.ID][topic], index) {
+						if slices.Contains(got[m.ID].Of(of.Topic), index) {
 							stay++
 						}
 					}
@@ -191,7 +195,8 @@ func TestUniformOfDifferentSubscriptionsCannotBeMadeMoreEven(t *testing.T) {
 	walk(t, false, Uniform, func(t *testing.T, w *world, before []Member, got map[string]Partitions) {
 		for _, a := range before {
 			for _, b := range before {
-				for topic := range got[a.ID] {
+				for _, of := range got[a.ID] {
+					topic := of.Topic
 					if slices.Contains(b.Topics, topic) && got[a.ID].size()-got[b.ID].size() > 1 {
 						t.Fatalf("%s has %d, %s has %d and reads %x as well", a.ID, got[a.ID].size(), b.ID, got[b.ID].size(), topic)
 					}
@@ -216,7 +221,7 @@ func TestRangeGivesRunsThatDifferByAtMostOne(t *testing.T) {
 				if !slices.Contains(m.Topics, topic) {
 					continue
 				}
-				indexes := got[m.ID][topic]
+				indexes := got[m.ID].Of(topic)
 				least, most = min(least, len(indexes)), max(most, len(indexes))
 				for i, index := range indexes {
 					if index != indexes[0]+int32(i) {
@@ -238,9 +243,9 @@ func TestRangeDividesCopartitionedTopicsAlike(t *testing.T) {
 	members := []Member{{ID: "a", Topics: topics}, {ID: "c", Topics: topics, Instance: instance("z")}, {ID: "b", Topics: topics}}
 	got := Range(members, map[TopicID]int32{topics[0]: 4, topics[1]: 4})
 	want := map[string]Partitions{
-		"c": {topics[0]: {0, 1}, topics[1]: {0, 1}},
-		"a": {topics[0]: {2}, topics[1]: {2}},
-		"b": {topics[0]: {3}, topics[1]: {3}},
+		"c": {{topics[0], []int32{0, 1}}, {topics[1], []int32{0, 1}}},
+		"a": {{topics[0], []int32{2}}, {topics[1], []int32{2}}},
+		"b": {{topics[0], []int32{3}}, {topics[1], []int32{3}}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("%v", got)

@@ -16,7 +16,7 @@ func Uniform(members []Member, counts map[TopicID]int32) map[string]Partitions {
 	if len(members) == 0 {
 		return map[string]Partitions{}
 	}
-	members = byID(members)
+	byID(members)
 	if sameTopics(members) {
 		return uniformSame(members, counts)
 	}
@@ -92,12 +92,12 @@ func kept(members []Member, counts map[TopicID]int32) (owners map[TopicID][]int,
 		}
 	}
 	for i, m := range members {
-		for t, indexes := range m.Owned {
-			if _, subscribed := slices.BinarySearchFunc(m.Topics, t, compareTopics); !subscribed {
+		for _, owned := range m.Owned {
+			if _, subscribed := slices.BinarySearchFunc(m.Topics, owned.Topic, compareTopics); !subscribed {
 				continue
 			}
-			for _, index := range indexes {
-				if of := owners[t]; index < int32(len(of)) && of[index] < 0 {
+			for _, index := range owned.Indexes {
+				if of := owners[owned.Topic]; index < int32(len(of)) && of[index] < 0 {
 					of[index] = i
 					loads[i]++
 				}

@@ -2,9 +2,7 @@ package jsonschema
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
-	"strings"
 
 	"kelp/internal/schema/jsontree"
 )
@@ -441,59 +439,4 @@ func (x *extraction) numberRule(required bool) (*rule, error) {
 		*into = v != nil && v.Bool
 	}
 	return &rule{kind: numberKind, num: r}, nil
-}
-
-// compilePattern compiles for matching property names; nil without an error for what RE2 cannot
-// express (look-around, back references), which the registry's Java accepts.
-func compilePattern(pattern string) (*regexp.Regexp, error) {
-	if len(pattern) > maxPatternBytes {
-		return nil, fmt.Errorf("pattern has more than %d bytes", maxPatternBytes)
-	}
-	re, err := regexp.Compile(translatePattern(pattern))
-	if err == nil {
-		return re, nil
-	}
-	if beyondRE2(pattern) {
-		return nil, nil
-	}
-	return nil, fmt.Errorf("invalid pattern %q: %w", pattern, err)
-}
-
-// maxPatternBytes bounds one regular expression; RE2 bounds the program that it becomes.
-const maxPatternBytes = 16 << 10
-
-func beyondRE2(pattern string) bool {
-	for _, mark := range []string{
-		"(?=", "(?!", "(?<=", "(?<!", "(?>", `\1`, `\2`, `\3`, `\4`, `\5`, `\6`, `\7`, `\8`, `\9`, `\k<`,
-		"++", "*+", "?+", "}+", `\p{`, `\P{`, `\c`, `\R`, `\X`, `\G`, `\Z`, "&&", "{",
-	} {
-		if strings.Contains(pattern, mark) {
-			return true
-		}
-	}
-	return false
-}
-
-// translatePattern writes code points as RE2 spells them.
-func translatePattern(pattern string) string {
-	if !strings.Contains(pattern, `\u`) {
-		return pattern
-	}
-	var b strings.Builder
-	for i := 0; i < len(pattern); i++ {
-		if pattern[i] != '\\' || i+1 >= len(pattern) {
-			b.WriteByte(pattern[i])
-			continue
-		}
-		if pattern[i+1] == 'u' && i+5 < len(pattern) {
-			if _, err := strconv.ParseUint(pattern[i+2:i+6], 16, 32); err == nil {
-				b.WriteString(`\x{` + pattern[i+2:i+6] + `}`)
-				i += 5
-				continue
-			}
-		}
-		b.WriteString(pattern[i : i+2])
-		i++
-	}
-	return b.String()
 }

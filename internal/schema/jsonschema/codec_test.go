@@ -262,10 +262,23 @@ func TestPatternsRunInLinearTime(t *testing.T) {
 	if err := k.Validate(payload); !errors.Is(err, record.ErrPayload) {
 		t.Error(err)
 	}
-	// What RE2 has no form of can be registered and compared, not run.
-	s := mustParse(t, `{"type":"string","pattern":"^(?!x)"}`)
-	if err := mustCodec(t, s).Validate([]byte(`"a"`)); !errors.Is(err, record.ErrType) {
-		t.Error(err)
+}
+
+func TestNumbersBeyondDoublesAreRefused(t *testing.T) {
+	k := mustCodec(t, mustParse(t, `{"type":"object","properties":{"n":{"type":"number"}}}`))
+	for number, want := range map[string]float64{
+		"0.1": 0.1, "-1.50": -1.5, "1e308": 1e308, "0.30000000000000004": 0.30000000000000004, "9007199254740993.0": 0, "1e-400": 0,
+		"12345678901234567890": 0, "123456789012345680000": 123456789012345680000, "-0": 0, "0.10000000000000000000": 0.1, "5e-324": 5e-324,
+	} {
+		payload := []byte(`{"n":` + number + "}")
+		if err := k.Validate(payload); err != nil {
+			t.Error(number, err)
+		}
+		v, err := k.Decode(payload)
+		refused := want == 0 && number != "-0"
+		if errors.Is(err, record.ErrRefused) != refused || err == nil && v.Fields["n"].GetDoubleValue() != want {
+			t.Errorf("%s: %v, %v", number, v, err)
+		}
 	}
 }
 

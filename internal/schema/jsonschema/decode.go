@@ -3,7 +3,9 @@ package jsonschema
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
+	"strings"
 
 	"kelp/internal/schema/jsontree"
 	"kelp/internal/schema/record"
@@ -36,9 +38,10 @@ func (d *decoder) value(p *plan, n *jsontree.Node) (*record.Value, error) {
 		return d.integer(n)
 	case asDouble:
 		if n.Kind == jsontree.Integer || n.Kind == jsontree.Fraction {
-			if f := n.Double(); !math.IsInf(f, 0) {
+			if f, exact := exactDouble(n); exact {
 				return d.cells.Double(f), nil
 			}
+			return nil, refused(n, "a DOUBLE, which does not have all its digits")
 		}
 		return nil, refused(n, "a DOUBLE")
 	case asString:
@@ -57,6 +60,23 @@ func (d *decoder) value(p *plan, n *jsontree.Node) (*record.Value, error) {
 	default:
 		return nil, refused(n, "only null")
 	}
+}
+
+// safeDigits is how many digits of any decimal number come back from a double.
+const safeDigits = 15
+
+// exactDouble gives the double that stands for a number, and whether it is that very number in decimal: what is written
+// from it again has the same value. The rest would be changed in silence.
+func exactDouble(n *jsontree.Node) (f float64, exact bool) {
+	if f = n.Double(); math.IsInf(f, 0) {
+		return f, false
+	}
+	if len(n.Text) <= safeDigits && !strings.ContainsAny(n.Text, "eE") {
+		return f, true
+	}
+	r, ok := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
+	want := rational(n)
+	return f, ok && want != nil && r.Cmp(want) == 0
 }
 
 // integer takes whole numbers in any spelling, such as 1.0 and 1e3.

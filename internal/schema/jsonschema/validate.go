@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	library "github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -14,7 +15,11 @@ import (
 )
 
 // validator checks documents by the library, which follows the drafts.
-type validator struct{ compiled *library.Schema }
+type validator struct {
+	compiled *library.Schema
+	mu       sync.Mutex // guards slow, while one document is checked; not taken when there are none
+	slow     slowPatterns
+}
 
 // mainURL is where the text itself stands, for references relative to it.
 const mainURL = "mem://input/schema.json"
@@ -26,60 +31,47 @@ type noLoader struct{}
 func (noLoader) Load(url string) (any, error) { return nil, fmt.Errorf("%s: %w", url, errFetch) }
 
 func newValidator(s *Schema) (*validator, error) {
-	compiled, err := compile(s, func(n *jsontree.Node) *jsontree.Node { return n })
-	if err != nil {
-		// References may mean definitions by their other name: see mergeDefinitions.
-		if again, err2 := compile(s, mergeDefinitions); err2 == nil {
-			compiled, err = again, nil
-		}
+	v := &validator{slow: slowPatterns{limit: maxSlowTime}}
+	err := v.compile(s, func(n *jsontree.Node) *jsontree.Node { return n })
+	if err != nil && v.compile(s, mergeDefinitions) == nil {
+		err = nil // references mean definitions by their other name: see mergeDefinitions
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: documents cannot be validated: %w", record.ErrType, err)
 	}
-	return &validator{compiled}, nil
+	return v, nil
 }
 
-func compile(s *Schema, prepare func(*jsontree.Node) *jsontree.Node) (*library.Schema, error) {
+func (v *validator) compile(s *Schema, prepare func(*jsontree.Node) *jsontree.Node) error {
 	c := library.NewCompiler()
 	c.DefaultDraft(library.Draft7)
 	c.UseLoader(noLoader{})
-	c.UseRegexpEngine(compileForLibrary)
+	c.UseRegexpEngine(v.slow.compile)
 	id, _ := s.tree.StringAt(s.draft.idKeyword())
 	added := map[string]bool{}
 	for _, d := range s.documents {
 		doc, err := plainSchema(prepare(d.tree))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, at := range []string{resolve(mainURL, d.name), resolve(resolve(mainURL, id), d.name)} {
 			if at, _ = splitFragment(at); !added[at] {
 				added[at] = true
 				if err := c.AddResource(at, doc); err != nil {
-					return nil, err
+					return err
 				}
 			}
 		}
 	}
 	doc, err := plainSchema(prepare(s.tree))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.AddResource(mainURL, doc); err != nil {
-		return nil, err
+		return err
 	}
-	return c.Compile(mainURL)
-}
-
-// compileForLibrary gives the library linear-time expressions only.
-func compileForLibrary(pattern string) (library.Regexp, error) {
-	re, err := compilePattern(pattern)
-	if err == nil && re == nil {
-		err = fmt.Errorf("pattern %q needs look-around or back references, which run without bound", pattern)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return re, nil
+	v.compiled, err = c.Compile(mainURL)
+	return err
 }
 
 // plainSchema is a text as the library takes it. An unknown $schema means draft 7.
@@ -142,10 +134,35 @@ func (v *validator) check(n *jsontree.Node) error {
 	if err != nil {
 		return err
 	}
-	if err := v.compiled.Validate(doc); err != nil {
-		return fmt.Errorf("%w: %s", record.ErrPayload, validationText(err))
+	if v.slow.all > 0 {
+		return v.checkSlowly(doc)
 	}
-	return nil
+	return told(v.compiled.Validate(doc))
+}
+
+// checkSlowly validates a document with patterns that take from a common time.
+func (v *validator) checkSlowly(doc any) (err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case errSlow:
+			err = fmt.Errorf("%w: %w", record.ErrLimit, p.error)
+		default:
+			panic(p)
+		}
+	}()
+	v.slow.left = v.slow.limit
+	return told(v.compiled.Validate(doc))
+}
+
+// told puts what the library found into the words of a codec.
+func told(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", record.ErrPayload, validationText(err))
 }
 
 // validationText shortens the library's tree of causes to its leaves.

@@ -1,9 +1,11 @@
-// Package tags finds and edits the tags that schema texts carry at their records and fields, in
-// members called confluent:tags. Its functions work on Avro and JSON Schema; in Protobuf tags are
-// options of fields and are refused.
+// Package tags finds and edits the tags that schema texts carry at their records and fields: members called
+// confluent:tags in Avro and JSON Schema, the options confluent.message_meta and confluent.field_meta in Protobuf.
 //
-// Entities are named by paths as the registry names them: an Avro field by its record's full name
-// and its own ("org.acme.User.email"), a JSON property by the way to it ("object.user.object.email").
+// Entities are named by paths as the registry names them: an Avro field by its record's full name and its own
+// ("org.acme.User.email"), a Protobuf field without the package ("User.email"), a JSON property by the way to it
+// ("object.user.object.email").
+//
+// Invariant: the time of an edit is bounded by the size of the text times [maxEdits].
 package tags
 
 import (
@@ -13,12 +15,16 @@ import (
 
 	"kelp/internal/schema"
 	"kelp/internal/schema/jsontree"
+	"kelp/internal/schema/protobuf"
 )
 
 const member = "confluent:tags"
 
 // maxEntities bounds the records and fields of one text.
 const maxEntities = 100_000
+
+// maxEdits bounds the entities that one request changes: each is looked for in the text.
+const maxEdits = 1000
 
 // Kinds of entities.
 const (
@@ -40,23 +46,78 @@ type Tagged struct {
 
 // Find lists the entities that have one of the wanted tags; "*" wants all.
 func Find(t schema.Type, text string, wanted []string) ([]Tagged, error) {
+	all, err := tagged(t, text)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(e Tagged) bool {
+		match := slices.Contains(wanted, "*") || slices.ContainsFunc(e.Tags, func(tag string) bool { return slices.Contains(wanted, tag) })
+		return len(e.Tags) == 0 || !match
+	}), nil
+}
+
+// tagged lists all entities with what tags they have.
+func tagged(t schema.Type, text string) ([]Tagged, error) {
+	var all []Tagged
+	if t == schema.Protobuf {
+		found, err := protobuf.FindTags(text)
+		for _, e := range found {
+			all = append(all, Tagged{entityOf(e), e.Tags})
+		}
+		return all, refused(t, err)
+	}
 	w, err := walk(t, text)
 	if err != nil {
 		return nil, err
 	}
-	var found []Tagged
 	for _, e := range w.entities {
-		have := tagsOf(e.node)
-		match := slices.Contains(wanted, "*") || slices.ContainsFunc(have, func(tag string) bool { return slices.Contains(wanted, tag) })
-		if len(have) > 0 && match {
-			found = append(found, Tagged{e.Entity, have})
-		}
+		all = append(all, Tagged{e.Entity, tagsOf(e.node)})
 	}
-	return found, nil
+	return all, nil
+}
+
+func entityOf(e protobuf.Tagged) Entity {
+	if e.Record {
+		return Entity{e.Path, Record}
+	}
+	return Entity{e.Path, Field}
+}
+
+// refused puts what a format has against a text or a path in the registry's terms.
+func refused(t schema.Type, err error) error {
+	if err == nil {
+		return nil
+	}
+	words := strings.TrimPrefix(err.Error(), schema.ErrInvalid.Error()+": ")
+	if strings.HasPrefix(words, "No matching") {
+		return schema.InvalidSchema("%s", words)
+	}
+	return schema.InvalidSchema("Invalid schema of type %s, details: %s", t, words)
+}
+
+func editProtobuf(text string, add, remove []Tagged) (string, error) {
+	convert := func(list []Tagged) []protobuf.Tagged {
+		var out []protobuf.Tagged
+		for _, e := range list {
+			out = append(out, protobuf.Tagged{Path: e.Entity.Path, Record: e.Entity.Type == Record, Tags: e.Tags})
+		}
+		return out
+	}
+	text, err := protobuf.EditTags(text, convert(add), convert(remove))
+	return text, refused(schema.Protobuf, err)
 }
 
 // Edit adds tags to a text, then removes others, and gives the new text.
 func Edit(t schema.Type, text string, add, remove []Tagged) (string, error) {
+	if len(add)+len(remove) > maxEdits {
+		return "", schema.InvalidSchema("tags of more than %d records and fields cannot be changed at a time", maxEdits)
+	}
+	if len(text) > schema.MaxTextBytes {
+		return "", schema.TooLarge()
+	}
+	if t == schema.Protobuf {
+		return editProtobuf(text, add, remove)
+	}
 	w, err := walk(t, text)
 	if err != nil {
 		return "", err
@@ -137,9 +198,6 @@ type entity struct {
 }
 
 func walk(t schema.Type, text string) (*walker, error) {
-	if t != schema.Avro && t != schema.JSON {
-		return nil, schema.InvalidSchema("tags of %s schemas are options of their fields and cannot be changed here; edit the text", t)
-	}
 	if len(text) > schema.MaxTextBytes {
 		return nil, schema.TooLarge()
 	}

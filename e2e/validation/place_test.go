@@ -1,0 +1,109 @@
+// Package validation lets real clients produce good and bad records into topics with schema validation and compares what
+// each is told, and what is stored, with a table.
+package validation
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"kelp/e2e/harness"
+)
+
+// place is a broker with its registry.
+type place struct {
+	broker   *harness.Broker
+	registry *sr.Client
+	kafka    string
+	http     string
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func start(t *testing.T, flags ...string) *place {
+	t.Helper()
+	address := freeAddress(t)
+	b, err := harness.OpenWith(harness.Kelp, t.TempDir(), harness.Options{KelpFlags: append([]string{"--registry", address}, flags...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p := &place{broker: b, kafka: b.Addr, http: "http://" + address}
+	if p.registry, err = sr.NewClient(sr.URLs(p.http)); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *place) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(p.kafka), kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+func (p *place) createTopic(t *testing.T, name string, configs ...string) {
+	t.Helper()
+	set := map[string]*string{}
+	for _, c := range configs {
+		key, value, _ := strings.Cut(c, "=")
+		set[key] = &value
+	}
+	made, err := kadm.NewClient(p.client(t)).CreateTopic(t.Context(), 1, 1, set, name)
+	if err == nil {
+		err = made.Err
+	}
+	if err != nil {
+		t.Fatalf("%s: %v: %s", name, err, made.ErrMessage)
+	}
+}
+
+// schema is one that is registered: its id and guid.
+type schema struct {
+	id   int
+	guid []byte
+}
+
+func (p *place) register(t *testing.T, subject string, kind sr.SchemaType, text string) schema {
+	t.Helper()
+	made, err := p.registry.CreateSchema(t.Context(), subject, sr.Schema{Schema: text, Type: kind})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guid, err := hex.DecodeString(strings.ReplaceAll(made.GUID, "-", ""))
+	if err != nil || len(guid) != 16 {
+		t.Fatalf("guid %q: %v", made.GUID, err)
+	}
+	return schema{made.ID, guid}
+}
+
+// framed puts the prefix of an id before a payload.
+func framed(id int, payload ...byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(id)), payload...)
+}
+
+// header is the value of the record header that carries a guid.
+func header(guid []byte, indexes ...byte) []byte {
+	return append(append([]byte{1}, guid...), indexes...)
+}
