@@ -10,8 +10,8 @@ import (
 // start is the timestamp of the first record of every batch: an hour that both servers accept, the same for both.
 var start int64
 
-// batch encodes a v2 batch of the values; change may spoil it before the checksum is made.
-func batch(change func(*kmsg.RecordBatch), values ...string) []byte {
+// Batch encodes a v2 batch of the values; change may spoil it before the checksum is made.
+func Batch(change func(*kmsg.RecordBatch), values ...string) []byte {
 	b := kmsg.NewRecordBatch()
 	b.PartitionLeaderEpoch, b.Magic = -1, 2
 	b.FirstTimestamp, b.MaxTimestamp = start, start+int64(len(values)-1)

@@ -145,14 +145,14 @@ func produceSteps() []step {
 		}
 	}
 	spoiled := func(change func(*kmsg.RecordBatch)) func(*session) []byte {
-		return func(*session) []byte { return batch(change, "a", "b") }
+		return func(*session) []byte { return Batch(change, "a", "b") }
 	}
 	sequence := func(n int32) func(*session) []byte {
 		return func(s *session) []byte {
-			return batch(func(b *kmsg.RecordBatch) { b.ProducerID, b.ProducerEpoch, b.FirstSequence = s.producer, s.epoch, n }, "x")
+			return Batch(func(b *kmsg.RecordBatch) { b.ProducerID, b.ProducerEpoch, b.FirstSequence = s.producer, s.epoch, n }, "x")
 		}
 	}
-	big := func(*session) []byte { return batch(nil, strings.Repeat("x", 2<<20)) }
+	big := func(*session) []byte { return Batch(nil, strings.Repeat("x", 2<<20)) }
 	return []step{
 		{"produce", 3, to(0, -1, spoiled(nil))},
 		{"produce with acks 1", 3, to(0, 1, spoiled(nil))},

@@ -157,7 +157,7 @@ func (p *pair) write(name string, v int16, id, topic string) {
 		t := kmsg.NewProduceRequestTopic()
 		t.Topic, t.TopicID = topic, s.topics[topic]
 		part := kmsg.NewProduceRequestTopicPartition()
-		part.Records = batch(func(b *kmsg.RecordBatch) {
+		part.Records = Batch(func(b *kmsg.RecordBatch) {
 			b.Attributes, b.ProducerID, b.ProducerEpoch, b.FirstSequence = 16, pr.id, pr.epoch, pr.sequence
 		}, "x")
 		t.Partitions = append(t.Partitions, part)

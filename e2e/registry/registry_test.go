@@ -48,14 +48,17 @@ func start(t *testing.T) *place {
 	return p
 }
 
+// createTopics makes topics that take only what the registry has a schema for and can be decoded with it.
 func (p *place) createTopics(t *testing.T, names ...string) {
 	t.Helper()
+	yes, payload := "true", "payload"
+	validated := map[string]*string{"confluent.value.schema.validation": &yes, "kelp.schema.validation": &payload}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(p.kafka))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	made, err := kadm.NewClient(cl).CreateTopics(t.Context(), 1, 1, nil, names...)
+	made, err := kadm.NewClient(cl).CreateTopics(t.Context(), 1, 1, validated, names...)
 	if err == nil {
 		err = made.Error()
 	}

@@ -5,8 +5,12 @@ package validation
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"net"
+	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -34,23 +38,68 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// open starts a broker with its data in dir.
+func open(dir, registry string, flags ...string) (*place, error) {
+	b, err := harness.OpenWith(harness.Kelp, dir, harness.Options{KelpFlags: append([]string{"--registry", registry}, flags...)})
+	if err != nil {
+		return nil, err
+	}
+	p := &place{broker: b, kafka: b.Addr, http: "http://" + registry}
+	p.registry, err = sr.NewClient(sr.URLs(p.http))
+	return p, err
+}
+
+// start starts a broker of a test's own.
 func start(t *testing.T, flags ...string) *place {
 	t.Helper()
-	address := freeAddress(t)
-	b, err := harness.OpenWith(harness.Kelp, t.TempDir(), harness.Options{KelpFlags: append([]string{"--registry", address}, flags...)})
+	p, err := open(t.TempDir(), freeAddress(t), flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
+		if err := p.broker.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	p := &place{broker: b, kafka: b.Addr, http: "http://" + address}
-	if p.registry, err = sr.NewClient(sr.URLs(p.http)); err != nil {
-		t.Fatal(err)
-	}
 	return p
+}
+
+// shared is one broker for all tests that do nothing to it.
+var shared struct {
+	sync.Once
+	p   *place
+	err error
+	dir string
+}
+
+func server(t *testing.T) *place {
+	t.Helper()
+	shared.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "validation"); shared.err == nil {
+			shared.p, shared.err = open(shared.dir, freeAddress(t))
+		}
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.p
+}
+
+var names atomic.Int64
+
+// unused makes a name that no test has used.
+func unused(name string) string { return fmt.Sprintf("%s-%d", name, names.Add(1)) }
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.p != nil {
+		if err := shared.p.broker.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	_ = os.RemoveAll(shared.dir)
+	os.Exit(code)
 }
 
 func (p *place) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {

@@ -70,7 +70,7 @@ func rows(t *testing.T, p *place, client string) []row {
 			for _, strategy := range []string{"TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"} {
 				for _, f := range formats {
 					r := row{
-						topic:      strings.ToLower(strings.Join([]string{client, mode, depth, strategy, f.name}, "-")),
+						topic:      unused(strings.ToLower(strings.Join([]string{client, mode, depth, strategy, f.name}, "-"))),
 						permissive: mode == "permissive",
 						core:       f.name == "avro" && strategy == "TopicNameStrategy" || mode == "strict" && depth == "payload",
 					}
@@ -191,7 +191,7 @@ func consume(t *testing.T, p *place, topic string, n int) []*kgo.Record {
 // TestTable lets every client send the records of the table, each as a batch of its own, with one idempotent producer: what is
 // refused must not keep it from going on.
 func TestTable(t *testing.T) {
-	p := start(t)
+	p := server(t)
 	code := func(words string) func(string) string { return func(string) string { return words } }
 	for _, c := range []struct {
 		name    string
@@ -280,12 +280,22 @@ func (p *place) foreign(name string) func(*testing.T, *row) []string {
 		if driver == nil {
 			driver = foreign.Open(t, name, p.kafka)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		said, err := driver.ProduceEach(ctx, r.topic, "none", "", r.records)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return said
+		return each(t, driver, r.topic, "", r.records)
 	}
+}
+
+func (p *place) foreignEach(t *testing.T, name, topic, transactionalID string, records []suite.Record) []string {
+	t.Helper()
+	return each(t, foreign.Open(t, name, p.kafka), topic, transactionalID, records)
+}
+
+func each(t *testing.T, driver *foreign.Client, topic, transactionalID string, records []suite.Record) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	said, err := driver.ProduceEach(ctx, topic, "none", transactionalID, records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
 }
