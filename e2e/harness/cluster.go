@@ -260,3 +260,9 @@ func (w *Weed) Kill() error {
 
 // Signal sends the process a signal, such as SIGSTOP.
 func (w *Weed) Signal(s syscall.Signal) error { return w.cmd.Process.Signal(s) }
+
+// Tail is the end of what the process logged.
+func (w *Weed) Tail() string {
+	text, _ := os.ReadFile(filepath.Join(w.dir, "weed.log"))
+	return string(text[max(0, len(text)-4000):])
+}

@@ -35,6 +35,7 @@ func TestMirror(t *testing.T) {
 	p := start(t)
 	t.Run("Forms", p.forms)
 	t.Run("Transactions", p.transactions)
+	t.Run("Many", p.many)
 }
 
 // Every form that a record can have without a schema, in a structured and in a raw topic.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kelp/internal/cluster"
@@ -43,6 +44,9 @@ type Mirror struct {
 
 	connecting sync.Mutex // guards connected; held while connecting
 	connected  *seaweed.Client
+
+	settling sync.Mutex  // held while the brokers are waited for
+	settled  atomic.Bool // no broker was lost since
 
 	mu     sync.Mutex // guards topics and rates
 	topics map[string]*mirrored
@@ -158,6 +162,22 @@ func (m *Mirror) filer(ctx context.Context) (*seaweed.Client, error) {
 	}
 	return m.connected, nil
 }
+
+// settle waits, at the start and after a broker was lost, until brokers may be asked about topics.
+func (m *Mirror) settle(ctx context.Context) error {
+	m.settling.Lock()
+	defer m.settling.Unlock()
+	if m.settled.Load() {
+		return nil
+	}
+	if err := m.o.Client.Settle(ctx); err != nil {
+		return err
+	}
+	m.settled.Store(true)
+	return nil
+}
+
+func (m *Mirror) unsettle() { m.settled.Store(false) }
 
 // measure keeps the rates up.
 func (m *Mirror) measure() {

@@ -65,6 +65,9 @@ func (x *mirrored) end() {
 func (x *mirrored) assignment(ctx context.Context, index int32) (mq.Assignment, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if err := x.m.settle(ctx); err != nil {
+		return mq.Assignment{}, err
+	}
 	if !x.open {
 		if err := x.prepare(ctx); err != nil {
 			return mq.Assignment{}, err
@@ -86,8 +89,11 @@ func (x *mirrored) assignment(ctx context.Context, index int32) (mq.Assignment, 
 	return x.assignments[index], nil
 }
 
-// invalidate has the brokers asked again.
-func (x *mirrored) invalidate() {
+// invalidate has the brokers asked again after a stream has failed.
+func (x *mirrored) invalidate(why error) {
+	if mq.Lost(why) {
+		x.m.unsettle()
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.assignments, x.open = nil, false

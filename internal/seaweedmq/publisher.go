@@ -67,7 +67,7 @@ func (p *publisher) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.t.invalidate()
+		p.t.invalidate(err)
 		p.stats.fail(err, p.t.m.o.Now())
 		if p.stats.confirmed.Load() != before {
 			pause = retryFirst

@@ -12,9 +12,11 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 
 	"kelp/internal/schema/record"
 	"kelp/internal/seaweed"
@@ -141,6 +143,43 @@ func control[R any](ctx context.Context, c *Client, call func(context.Context, m
 	return none, failed
 }
 
+// How long brokers have to answer before they are asked about topics, and how often they are tried.
+const (
+	settleFor   = 3 * time.Second
+	settleEvery = 250 * time.Millisecond
+)
+
+// Settle waits until the brokers have answered for a while. It is for the start and for when a broker
+// was lost: one that has just begun knows of no brokers, not even itself, and if it is asked about a
+// topic then, it writes down that nobody leads it and believes that for half a minute.
+func (c *Client) Settle(ctx context.Context) error {
+	var since time.Time
+	for {
+		_, err := control(ctx, c, func(context.Context, mqpb.SeaweedMessagingClient) (struct{}, error) { return struct{}{}, nil })
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return fmt.Errorf("the brokers of SeaweedMQ do not answer: %w", err)
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) >= settleFor:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settleEvery):
+		}
+	}
+}
+
+// Lost says that an error may mean that a broker has ended.
+func Lost(err error) bool {
+	s, _ := status.FromError(err) // looks into wrapped errors too
+	return s.Code() == codes.Unavailable || s.Code() == codes.Canceled || s.Code() == codes.NotFound
+}
+
 // ListTopics gives all topics, sorted; those in memory of brokers that have not reached the filer too.
 func (c *Client) ListTopics(ctx context.Context) ([]Topic, error) {
 	resp, err := control(ctx, c, func(ctx context.Context, b mqpb.SeaweedMessagingClient) (*mqpb.ListTopicsResponse, error) {
@@ -217,6 +256,11 @@ func (c *Client) Assignments(ctx context.Context, t Topic) ([]Assignment, error)
 		return nil, fmt.Errorf("look up %s: %w", t, err)
 	case len(resp.BrokerPartitionAssignments) == 0:
 		return nil, fmt.Errorf("look up %s: %w: it named no partitions", t, ErrRefused)
+	}
+	for _, a := range resp.BrokerPartitionAssignments {
+		if a.LeaderBroker == "" {
+			return nil, fmt.Errorf("look up %s: %w: nobody leads %s", t, ErrRefused, partitionOf(a.Partition).folder())
+		}
 	}
 	return assignmentsOf(resp.BrokerPartitionAssignments), nil
 }
