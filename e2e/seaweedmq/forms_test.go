@@ -35,6 +35,10 @@ func TestMirror(t *testing.T) {
 	p := start(t)
 	t.Run("Forms", p.forms)
 	t.Run("Transactions", p.transactions)
+	t.Run("Formats", p.formats)
+	t.Run("Evolution", p.evolution)
+	t.Run("Samples", p.samples)
+	t.Run("Policies", p.policies)
 	t.Run("Many", p.many)
 }
 

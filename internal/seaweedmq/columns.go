@@ -200,9 +200,7 @@ func mergeRecords(a, b *record.RecordType) (t *record.Type, grew, ok bool) {
 	for _, f := range b.Fields {
 		i := slices.IndexFunc(out.Fields, func(o *record.Field) bool { return o.Name == f.Name })
 		if i < 0 {
-			f = relaxed(f, f.Name)
-			f.FieldIndex = int32(len(out.Fields))
-			out.Fields, grew = append(out.Fields, f), true
+			out.Fields, grew = append(out.Fields, relaxed(f, f.Name)), true
 			continue
 		}
 		merged, more, fits := merge(out.Fields[i].Type, f.Type)
@@ -212,6 +210,7 @@ func mergeRecords(a, b *record.RecordType) (t *record.Type, grew, ok bool) {
 		relax(merged)
 		out.Fields[i].Type, grew = merged, grew || more
 	}
+	sortFields(out)
 	return record.Record(out), grew, true
 }
 

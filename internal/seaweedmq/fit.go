@@ -2,15 +2,18 @@ package seaweedmq
 
 import (
 	"math/big"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
 	"kelp/internal/schema/record"
 )
 
-// SeaweedMQ's compaction to Parquet writes 0 for every value of its TIMESTAMP, TIME and DATE types, and
-// takes all decimals to have the scale of its own column type. So these are published as what comes
-// through: microseconds (INT64), days (INT32), and decimals of that scale.
+// SeaweedMQ's compaction to Parquet writes 0 for every value of its TIMESTAMP, TIME and DATE types, takes
+// all decimals to have the scale of its own column type, and swaps the columns of records within records
+// unless their fields are sorted. So what is published is what comes through: microseconds (INT64), days
+// (INT32), decimals of that scale, and sorted fields.
 const (
 	decimalPrecision = 38
 	decimalScale     = 18
@@ -41,6 +44,14 @@ func suit(t *record.Type) {
 		for _, f := range k.RecordType.Fields {
 			suit(f.Type)
 		}
+		sortFields(k.RecordType)
+	}
+}
+
+func sortFields(t *record.RecordType) {
+	slices.SortFunc(t.Fields, func(a, b *record.Field) int { return strings.Compare(a.Name, b.Name) })
+	for i, f := range t.Fields {
+		f.FieldIndex = int32(i)
 	}
 }
 
