@@ -9,18 +9,20 @@ import (
 )
 
 // Garbage may grow to several times the little that is live while the server is busy: collections are
-// then rarer than with Go's own 100, and most of what is large is pooled anyway. While it is quiet that
-// would only be memory that nobody uses: what is live doubles at most, and the rest is given back.
+// then rarer than with Go's own 100, and most of what is large is pooled anyway. The quieter the server the
+// less may grow, as it would only be memory that nobody uses, and what is free is given back.
 const (
 	busyPercent  = 400
-	quietPercent = 100
+	leastPercent = 25
+	// quieter is by how much less may grow once it is quiet, each time.
+	quieter = 4
 
 	// busyBelow: collections that follow each other faster are those of a busy server.
 	busyBelow = time.Second
 	// busyRow is how many such must follow each other: one or two are those by which the server became quiet.
 	busyRow = 3
-	// quietAfter so long without a collection a server is quiet. With room for a quarter of the garbage
-	// collections come four times as often, and still not at the pace of a busy one.
+	// quietAfter so long without a collection a server is quiet. It is more than quieter times busyBelow: with
+	// less room collections come more often, and still not at the pace of a busy server.
 	quietAfter = 5 * time.Second
 )
 
@@ -32,8 +34,9 @@ func (n *Node) limitMemory(bytes int64) {
 		debug.SetMemoryLimit(bytes / 16 * 13)
 	}
 	const ofGo = 100
-	if before := debug.SetGCPercent(busyPercent); before != ofGo && before != busyPercent && before != quietPercent {
-		debug.SetGCPercent(before) // the last two may be those of another node in this process
+	before := debug.SetGCPercent(busyPercent)
+	if ours := before == leastPercent || before == busyPercent; before != ofGo && !ours { // ours: another node in this process
+		debug.SetGCPercent(before)
 		return
 	}
 	n.wg.Go(func() { paceCollector(n.life) })
@@ -61,10 +64,10 @@ func (p *pace) collected(at time.Time) (changed bool) {
 
 // waited notes that nothing has been collected for quietAfter.
 func (p *pace) waited() (changed bool) {
-	if p.percent == quietPercent {
+	if p.percent == leastPercent {
 		return false
 	}
-	p.percent = quietPercent
+	p.percent = max(leastPercent, p.percent/quieter)
 	return true
 }
 
@@ -86,7 +89,8 @@ func paceCollector(ctx context.Context) {
 		case <-quiet.C:
 			if p.waited() {
 				debug.SetGCPercent(p.percent)
-				debug.FreeOSMemory() // collects, too
+				runtime.GC() // what lies in pools survives one collection
+				debug.FreeOSMemory()
 			}
 		}
 		quiet.Reset(quietAfter)

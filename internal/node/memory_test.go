@@ -18,9 +18,11 @@ func TestGarbageGrowsByHowBusyTheServerIs(t *testing.T) {
 		}
 	}
 	step(5*busyBelow, busyPercent) // neither busy nor quiet: as it is
-	if !p.waited() || p.percent != quietPercent || p.waited() {
-		t.Fatal("not quiet")
+	quietPercent := busyPercent / quieter
+	if !p.waited() || p.percent != quietPercent || !p.waited() || p.percent != leastPercent || p.waited() {
+		t.Fatalf("%d percent", p.percent)
 	}
+	p.percent = quietPercent
 	step(quietAfter, quietPercent)
 	step(2*busyBelow, quietPercent)
 	step(busyBelow/2, quietPercent)
