@@ -21,6 +21,10 @@ const FromGroup Source = 8
 // Their default is the broker's, under the key that Broker names.
 var groupKeys = []Key{
 	{
+		Name: "consumer.assignment.interval.ms", Kind: Int, Default: "0", Broker: "group.consumer.assignment.interval.ms",
+		check: within(0, maxInt), Doc: "How long this group keeps an assignment at least before members that come or go change it.",
+	},
+	{
 		Name: "consumer.heartbeat.interval.ms", Kind: Int, Default: "5000", Broker: "group.consumer.heartbeat.interval.ms",
 		check: within(1, maxInt), Doc: "How often a member of this group is told to say that it is there.",
 	},
@@ -46,12 +50,24 @@ func GroupKey(name string) (Key, bool) {
 // coordinatorKeys are the broker's configs of groups, given at start (GroupCoordinatorConfig).
 var coordinatorKeys = []Key{
 	{
+		Name: "group.consumer.assignment.interval.ms", Kind: Int, Default: "0", check: within(0, maxInt),
+		Doc: "How long consumer groups keep an assignment at least before members that come or go change it; 0: not at all.",
+	},
+	{
+		Name: "group.consumer.assignor.offload.enable", Kind: Boolean, Default: "true", check: oneOf("true", "false"),
+		Doc: "Accepted for compatibility: assignments are made in the heartbeat that needs them.",
+	},
+	{
 		Name: "group.consumer.assignors", Kind: List, Default: "uniform,range", check: listOf("uniform", "range"),
 		Doc: "Server-side assignors that members may ask for; the first is used when none is asked for.",
 	},
 	{
 		Name: "group.consumer.heartbeat.interval.ms", Kind: Int, Default: "5000", check: within(1, maxInt),
 		Doc: "How often members of consumer groups are told to say that they are there.",
+	},
+	{
+		Name: "group.consumer.max.assignment.interval.ms", Kind: Int, Default: "15000", check: within(0, maxInt),
+		Doc: "Longest assignment interval that a group may be given.",
 	},
 	{
 		Name: "group.consumer.max.heartbeat.interval.ms", Kind: Int, Default: "15000", check: within(1, maxInt),
@@ -71,12 +87,20 @@ var coordinatorKeys = []Key{
 		Doc:   "Whether groups with members may go from the classic protocol to the consumer protocol and back.",
 	},
 	{
+		Name: "group.consumer.min.assignment.interval.ms", Kind: Int, Default: "0", check: within(0, maxInt),
+		Doc: "Shortest assignment interval that a group may be given.",
+	},
+	{
 		Name: "group.consumer.min.heartbeat.interval.ms", Kind: Int, Default: "5000", check: within(1, maxInt),
 		Doc: "Shortest heartbeat interval that a group may be given.",
 	},
 	{
 		Name: "group.consumer.min.session.timeout.ms", Kind: Int, Default: "45000", check: within(1, maxInt),
 		Doc: "Shortest session timeout that a group may be given.",
+	},
+	{
+		Name: "group.consumer.regex.refresh.interval.ms", Kind: Int, Default: "600000", check: within(10_000, maxInt),
+		Doc: "Accepted for compatibility: regular expressions are matched again whenever topics change.",
 	},
 	{
 		Name: "group.consumer.session.timeout.ms", Kind: Int, Default: "45000", check: within(1, maxInt),
@@ -215,6 +239,10 @@ func (img *Image) checkGroup(given Configs) (Configs, error) {
 		name, low, high string
 		value           int
 	}{
+		{
+			"consumer.assignment.interval.ms", "group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms",
+			number("consumer.assignment.interval.ms"),
+		},
 		{"consumer.heartbeat.interval.ms", "group.consumer.min.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms", heartbeat},
 		{"consumer.session.timeout.ms", "group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms", session},
 	} {

@@ -11,6 +11,7 @@ import (
 func TestGroupConfigsAreCheckedAndKept(t *testing.T) {
 	dir := t.TempDir()
 	const session, heartbeat = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
+	const interval = "consumer.assignment.interval.ms"
 	for round := range 2 {
 		s, err := embedded.Open(dir, embedded.Options{})
 		if err != nil {
@@ -42,7 +43,14 @@ func TestGroupConfigsAreCheckedAndKept(t *testing.T) {
 		if n := c.Image().GroupNumber("other", session); n != 50000 {
 			t.Fatal(n)
 		}
-		if all := c.Image().GroupSynonyms("g", groupKeys[1]); len(all) != 3 || all[0].Source != FromGroup || all[1].Source != FromStatic {
+		set(Configs{interval: "15001"}, ErrInvalidConfig)
+		set(Configs{interval: "-1"}, ErrInvalidConfig)
+		set(Configs{session: "55000", heartbeat: "6000", interval: "15000"}, nil)
+		if n := c.Image().GroupNumber("g", interval); n != 15000 {
+			t.Fatal(n)
+		}
+		k, _ := GroupKey(session)
+		if all := c.Image().GroupSynonyms("g", k); len(all) != 3 || all[0].Source != FromGroup || all[1].Source != FromStatic {
 			t.Fatalf("%+v", all)
 		}
 		if err := s.Close(); err != nil {

@@ -25,6 +25,7 @@ type consumerGroup struct {
 	epoch       int32 // rises whenever the members, what they read or the topics change
 	hash        int64 // of the topics at that epoch
 	targetEpoch int32 // the epoch that the targets are for
+	assignedMs  int64 // when they were made; 0: not by us
 	members     map[string]*consumerMember
 	targets     map[string]assign.Partitions
 	regexes     map[string]*resolvedRegex

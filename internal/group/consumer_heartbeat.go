@@ -92,7 +92,7 @@ func (m *Machine) consumerHeartbeat(
 		m.retire(e, old)
 	}
 	m.armConsumer(e, in, g.id, b.now)
-	_, interval := m.o.Settings(req.Group)
+	interval := m.o.Settings(req.Group).HeartbeatInterval
 	resp := req.ResponseKind().(*kmsg.ConsumerGroupHeartbeatResponse)
 	resp.MemberID, resp.MemberEpoch, resp.HeartbeatIntervalMillis = &b.now.id, b.now.epoch, int32(interval.Milliseconds())
 	whole := req.RebalanceTimeoutMillis != -1 && (req.SubscribedTopicNames != nil || req.SubscribedTopicRegex != nil) && req.Topics != nil
@@ -312,7 +312,7 @@ func (m *Machine) advance(b *beat) *failure {
 	epoch := m.bump(b, renamed || rematched)
 	targetEpoch, target := g.targetEpoch, g.targets[b.now.id]
 	switch {
-	case epoch > targetEpoch:
+	case epoch > targetEpoch && m.mayAssign(b):
 		targetEpoch, target = epoch, m.retarget(b, epoch)
 	case b.replaces != nil:
 		target = g.targets[b.replaces.id]
@@ -420,18 +420,33 @@ func (m *Machine) matchRegex(b *beat) (changed bool, err *failure) {
 	return true, nil
 }
 
-// compileRegex takes RE2 that must match a whole name.
+// compileRegex takes RE2 for matchesWhole. Go takes two groups of one name, RE2/J does not.
 func compileRegex(text string) (*regexp.Regexp, error) {
-	if _, err := regexp.Compile(text); err != nil { // alone, so that it cannot close our group
+	re, err := regexp.Compile(text)
+	if err != nil {
 		return nil, err
 	}
-	return regexp.Compile(`\A(?:` + text + `)\z`)
+	names := map[string]bool{}
+	for _, name := range re.SubexpNames() {
+		if name != "" && names[name] {
+			return nil, fmt.Errorf("duplicate capture group name: %s", name)
+		}
+		names[name] = true
+	}
+	re.Longest() // the longest match from the front is the whole text if any match is
+	return re, nil
+}
+
+// matchesWhole says whether a regular expression of compileRegex matches all of a name.
+func matchesWhole(re *regexp.Regexp, name string) bool {
+	at := re.FindStringIndex(name)
+	return at != nil && at[0] == 0 && at[1] == len(name)
 }
 
 func (r *resolvedRegex) match(all Topics, now time.Time) {
 	r.topics, r.atMs = nil, now.UnixMilli()
 	for name := range all.Names() {
-		if r.re.MatchString(name) {
+		if matchesWhole(r.re, name) {
 			r.topics = append(r.topics, name)
 		}
 	}

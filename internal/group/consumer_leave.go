@@ -29,7 +29,7 @@ func memberTimers(groupID, memberID string) []string {
 }
 
 func (m *Machine) armConsumer(e *statelog.Effects, in statelog.Input, groupID string, mb *consumerMember) {
-	session, _ := m.o.Settings(groupID)
+	session := m.o.Settings(groupID).SessionTimeout
 	if mb.classic != nil {
 		session = time.Duration(mb.classic.sessionMs) * time.Millisecond
 	}

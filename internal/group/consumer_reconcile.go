@@ -3,9 +3,17 @@ package group
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"kelp/internal/group/assign"
 )
+
+// mayAssign says whether the last assignment is old enough for the next. Where it is not, members stay
+// with it, and new ones have nothing, until the first heartbeat after its time (KIP-1263).
+func (m *Machine) mayAssign(b *beat) bool {
+	since := b.in.Now.Sub(time.UnixMilli(b.g.assignedMs))
+	return b.g.assignedMs == 0 || since < 0 || since >= m.o.Settings(b.g.id).AssignmentInterval // less than 0: the clock was set back
+}
 
 // retarget assigns anew for an epoch and gives the target of the beat's member.
 func (m *Machine) retarget(b *beat, epoch int32) assign.Partitions {

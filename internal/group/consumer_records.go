@@ -180,7 +180,7 @@ func (g *consumerGroup) records() []statelog.Record {
 			all = append(all, g.targetRecord(m.id, target))
 		}
 	}
-	all = append(all, g.targetEpochRecord(g.targetEpoch, 0))
+	all = append(all, g.targetEpochRecord(g.targetEpoch, g.assignedMs))
 	for _, m := range g.sorted() {
 		all = append(all, g.currentRecord(m))
 	}
@@ -316,8 +316,10 @@ func (m *Machine) applyConsumer(kind int16, r statelog.Record) error {
 	case keyConsumerMember:
 		g.put(part, value.member(g.members[part], part))
 	case keyTargetEpoch:
-		g.targetEpoch = value.Int32()
-		value.tag()
+		g.targetEpoch, g.assignedMs = value.Int32(), 0
+		if tag := value.tag(); len(tag) == 8 {
+			g.assignedMs = (&kbin.Reader{Src: tag}).Int64()
+		}
 	case keyTarget:
 		g.targets[part] = value.partitions()
 		value.tag()
@@ -396,7 +398,7 @@ func (m *Machine) forgetConsumer(g *consumerGroup, kind int16, part string) {
 		g.put(part, nil)
 		delete(g.joinDue, part)
 	case keyTargetEpoch:
-		g.targetEpoch = -1
+		g.targetEpoch, g.assignedMs = -1, 0
 	case keyTarget:
 		delete(g.targets, part)
 	case keyCurrent:

@@ -40,8 +40,15 @@ type Options struct {
 	Migration             Migration     // group.consumer.migration.policy
 	// Topics gives the topics as they are now.
 	Topics func() Topics
-	// Settings are a group's session timeout and heartbeat interval: its own, or the broker's.
-	Settings func(group string) (session, heartbeat time.Duration)
+	// Settings are those of a group of the consumer protocol: its own, or the broker's.
+	Settings func(group string) Settings
+}
+
+// Settings are the configs of one group of the consumer protocol, without their prefix consumer.
+type Settings struct {
+	SessionTimeout     time.Duration // session.timeout.ms
+	HeartbeatInterval  time.Duration // heartbeat.interval.ms
+	AssignmentInterval time.Duration // assignment.interval.ms
 }
 
 // Defaults are Kafka's, with a bound on the size of a group.
@@ -51,8 +58,10 @@ func Defaults() Options {
 		MaxSize: 10_000, MaxMetadataBytes: 4096,
 		OffsetsRetention: 7 * 24 * time.Hour, OffsetsRetentionCheck: 10 * time.Minute,
 		ConsumerMaxSize: 10_000, Assignors: []string{assign.UniformName, assign.RangeName}, Migration: MigrateBoth,
-		Topics:   func() Topics { return noTopics{} },
-		Settings: func(string) (session, heartbeat time.Duration) { return 45 * time.Second, 5 * time.Second },
+		Topics: func() Topics { return noTopics{} },
+		Settings: func(string) Settings {
+			return Settings{SessionTimeout: 45 * time.Second, HeartbeatInterval: 5 * time.Second}
+		},
 	}
 }
 

@@ -319,12 +319,21 @@ func (s *script) options(named map[string]string) {
 		case "retention":
 			s.o.OffsetsRetention = d
 		case "session":
-			s.o.Settings = func(string) (session, heartbeat time.Duration) { return d, d / 9 }
+			s.set(func(of *Settings) { of.SessionTimeout, of.HeartbeatInterval = d, d/9 })
+		case "interval":
+			s.set(func(of *Settings) { of.AssignmentInterval = d })
 		default:
 			s.t.Fatalf("no such option: %s", name)
 		}
 	}
 	s.m.o = s.o
+}
+
+// set changes the settings of all groups.
+func (s *script) set(change func(*Settings)) {
+	of := s.o.Settings("")
+	change(&of)
+	s.o.Settings = func(string) Settings { return of }
 }
 
 func arguments(words []string) (plain []string, named map[string]string) {

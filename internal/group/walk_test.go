@@ -126,7 +126,10 @@ func newWalk(t *testing.T, seed uint64) *walk {
 	w.o = Defaults()
 	w.o.InitialRebalanceDelay = 0
 	w.o.Topics = func() Topics { return w.cluster }
-	w.o.Settings = func(string) (session, heartbeat time.Duration) { return walkSession, time.Second }
+	interval := time.Duration(w.rng.IntN(3)) * 2 * time.Second // for a third of the walks there is none
+	w.o.Settings = func(string) Settings {
+		return Settings{SessionTimeout: walkSession, HeartbeatInterval: time.Second, AssignmentInterval: interval}
+	}
 	w.m = New(w.o)
 	return w
 }

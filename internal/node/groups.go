@@ -46,10 +46,13 @@ func groupOptions(o config.Config, metadata *cluster.Catalog) group.Options {
 	policy, _ := img.Coordinator("group.consumer.migration.policy")
 	g.Migration = group.Migration(policy)
 	g.Topics = func() group.Topics { return groupTopics{metadata.Image()} }
-	g.Settings = func(id string) (session, heartbeat time.Duration) {
+	g.Settings = func(id string) group.Settings {
 		img := metadata.Image()
 		number := func(name string) time.Duration { return time.Duration(img.GroupNumber(id, name)) * time.Millisecond }
-		return number("consumer.session.timeout.ms"), number("consumer.heartbeat.interval.ms")
+		return group.Settings{
+			SessionTimeout: number("consumer.session.timeout.ms"), HeartbeatInterval: number("consumer.heartbeat.interval.ms"),
+			AssignmentInterval: number("consumer.assignment.interval.ms"),
+		}
 	}
 	return g
 }
