@@ -60,6 +60,13 @@ func changeBy(changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) edit 
 }
 
 func changeOne(next cluster.Configs, c kmsg.IncrementalAlterConfigsRequestResourceConfig, inForce func(string) string) error {
+	if c.Op == kmsg.IncrementalAlterConfigOpDelete { // of what is not known, too
+		delete(next, c.Name)
+		return nil
+	}
+	if c.Value == nil {
+		return refuse(kerr.InvalidRequest, "null value for %s", c.Name)
+	}
 	k, known := cluster.TopicKey(c.Name)
 	if !known {
 		k, known = cluster.BrokerKey(c.Name)
@@ -69,13 +76,6 @@ func changeOne(next cluster.Configs, c kmsg.IncrementalAlterConfigsRequestResour
 	}
 	if !known {
 		return refuse(kerr.InvalidConfig, "unknown config %s", c.Name)
-	}
-	if c.Op == kmsg.IncrementalAlterConfigOpDelete {
-		delete(next, c.Name)
-		return nil
-	}
-	if c.Value == nil {
-		return refuse(kerr.InvalidConfig, "null value for %s", c.Name)
 	}
 	current, set := next[c.Name]
 	if !set {
