@@ -62,6 +62,8 @@ func consumerSteps(v int16) []step {
 	lifeOfTwo(named, beat, add, v)
 	statics(named, beat, add, v)
 	migrations(named, beat, add, v)
+	groupConfigs(named, add)
+	intervals(named, beat, add, v)
 	return steps
 }
 
@@ -210,42 +212,6 @@ func admin(named func(string) string, add adding, g string) {
 	add("classic heartbeat of a consumer's member", func(*session) kmsg.Request {
 		req := kmsg.NewPtrHeartbeatRequest()
 		req.Group, req.MemberID, req.Generation = g, "a", 3
-		return at(req, 4)
-	})
-	for _, name := range []string{"configs of a group", "configs of a group once more"} {
-		add(name, func(*session) kmsg.Request {
-			req := kmsg.NewPtrDescribeConfigsRequest()
-			r := kmsg.NewDescribeConfigsRequestResource()
-			r.ResourceType, r.ResourceName = 32, g
-			r.ConfigNames = []string{"consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"}
-			req.Resources, req.IncludeSynonyms = append(req.Resources, r), true
-			return at(req, 4)
-		})
-	}
-	for _, change := range []struct{ name, group, key, value string }{
-		{"set a group's config", g, "consumer.session.timeout.ms", "50000"},
-		{"set a group's config too small", g, "consumer.session.timeout.ms", "1000"},
-		{"set a group's config too large", g, "consumer.heartbeat.interval.ms", "20000"},
-		{"set a group's config that is no number", g, "consumer.heartbeat.interval.ms", "soon"},
-		{"set an unknown config of a group", g, "consumer.colour", "blue"},
-		{"set a config of no group", "", "consumer.session.timeout.ms", "50000"},
-	} {
-		add(change.name, func(*session) kmsg.Request {
-			req := kmsg.NewPtrIncrementalAlterConfigsRequest()
-			r := kmsg.NewIncrementalAlterConfigsRequestResource()
-			r.ResourceType, r.ResourceName = 32, change.group
-			c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-			c.Name, c.Value = change.key, &change.value
-			r.Configs = append(r.Configs, c)
-			req.Resources = append(req.Resources, r)
-			return at(req, 1)
-		})
-	}
-	add("configs of a group that were set", func(*session) kmsg.Request {
-		req := kmsg.NewPtrDescribeConfigsRequest()
-		r := kmsg.NewDescribeConfigsRequestResource()
-		r.ResourceType, r.ResourceName, r.ConfigNames = 32, g, []string{"consumer.session.timeout.ms"}
-		req.Resources = append(req.Resources, r)
 		return at(req, 4)
 	})
 }
