@@ -21,6 +21,7 @@ const (
 	idleFor       = 30 * time.Second
 	idleSamples   = 10 // of resident memory, one a second, in the end; the median counts
 	idleBeatEvery = 3 * time.Second
+	warmMembers   = 20
 )
 
 // idleState is members of the consumer protocol over few connections: what a member costs apart from
@@ -32,7 +33,7 @@ func idleState() turns.Scenario {
 			"server has grown by after %v, in memory that is resident.", groups*each, groups, groups, idleBeatEvery, idleFor),
 	}
 	sc.Run = func(ctx context.Context, t *turns.Turn) error {
-		return grown(ctx, t, sc.Name, each, groups*each, func(ctx context.Context, in *sync.WaitGroup, fail func(error)) {
+		return grown(ctx, t, ofIdle{sc.Name, each, groups * each, "consumer"}, func(ctx context.Context, in *sync.WaitGroup, fail func(error)) {
 			for g := range groups {
 				in.Add(1)
 				go func() { fail(crowdOnOne(ctx, t.Addr, fmt.Sprint("idle", g), sc.Name, each, in)) }()
@@ -44,13 +45,13 @@ func idleState() turns.Scenario {
 
 // idle is members each on a connection of its own, as clients are.
 func idle(protocol string) turns.Scenario {
-	const groups, each = 20, 100
+	const groups, each = 20, 200
 	sc := turns.Scenario{
 		Name: "group-idle-" + protocol, Doc: fmt.Sprintf("%d members of the %s protocol in %d groups, each on a connection of its own, heartbeat "+
 			"every %v: what the server has grown by after %v, in memory that is resident.", groups*each, protocol, groups, idleBeatEvery, idleFor),
 	}
 	sc.Run = func(ctx context.Context, t *turns.Turn) error {
-		return grown(ctx, t, sc.Name, each, groups*each, func(ctx context.Context, in *sync.WaitGroup, fail func(error)) {
+		return grown(ctx, t, ofIdle{sc.Name, each, groups * each, protocol}, func(ctx context.Context, in *sync.WaitGroup, fail func(error)) {
 			for n := range groups {
 				g := &crowd{group: fmt.Sprint("idle", n), topic: sc.Name, total: each, protocol: protocol, beatEvery: idleBeatEvery}
 				for i := range each {
@@ -86,18 +87,28 @@ func (g *crowd) settle(ctx context.Context, addr string, fail func(error)) error
 	return g.wait(ctx, g.members)
 }
 
+// ofIdle is what a load of idle members is made of.
+type ofIdle struct {
+	topic      string
+	partitions int32
+	members    int
+	protocol   string
+}
+
 // grown measures by how much a server has grown once members were idle for a while. enter lets them
-// in: it adds to in what must be done before they are idle.
-func grown(
-	ctx context.Context, t *turns.Turn, topic string, partitions int32, members int,
-	enter func(ctx context.Context, in *sync.WaitGroup, fail func(error)),
-) error {
-	if err := bare.CreateTopic(t.Addr, topic, partitions); err != nil {
+// in: it adds to in what must be done before they are idle. A small group comes and goes first, so that what
+// any first group costs is not put down to the members.
+func grown(ctx context.Context, t *turns.Turn, of ofIdle, enter func(ctx context.Context, in *sync.WaitGroup, fail func(error))) error {
+	if err := bare.CreateTopic(t.Addr, of.topic, of.partitions); err != nil {
 		return err
 	}
-	if err := coordinator(t.Addr, "warm", topic); err != nil {
+	if err := coordinator(t.Addr, "warm", of.topic); err != nil {
 		return err
 	}
+	if _, _, err := cycle(ctx, t.Addr, of.protocol, "warm", of.topic, warmMembers, of.partitions); err != nil {
+		return fmt.Errorf("warm: %w", err)
+	}
+	time.Sleep(idleFor / 2)
 	before, err := t.Process.Resident()
 	if err != nil {
 		return err
@@ -130,7 +141,7 @@ func grown(
 	}
 	slices.Sort(samples)
 	after := samples[len(samples)/2]
-	t.Record("MB per 1000 members", float64(after-before)/1e6/(float64(members)/1000))
+	t.Record("MB per 1000 members", float64(after-before)/1e6/(float64(of.members)/1000))
 	t.Record("MB in all", float64(after)/1e6)
 	return nil
 }
