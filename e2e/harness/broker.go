@@ -75,6 +75,7 @@ func Start(tb testing.TB) *Broker {
 // Options add to how a server is started; each field is for one kind.
 type Options struct {
 	KelpFlags       []string
+	KelpPrefix      []string // of Kelp's command line: what starts it in surroundings of its own
 	KafkaProperties []string // key=value, after those that every test gets
 	KafkaJVM        []string // in place of a heap of 1 GiB
 	GatewayFlags    []string // of weed mq.kafka.gateway, after its addresses
@@ -146,7 +147,8 @@ func (b *Broker) command() *exec.Cmd {
 	if b.store != "" {
 		args = append(args, "--store", b.store)
 	}
-	return exec.Command(b.binary, append(args, b.o.KelpFlags...)...)
+	line := slices.Concat(b.o.KelpPrefix, []string{b.binary}, args, b.o.KelpFlags)
+	return exec.Command(line[0], line[1:]...)
 }
 
 // Restart ends the process by SIGTERM and starts it again on the same address and data.

@@ -270,4 +270,5 @@ func (w *writer) abandon(next *file) {
 	}
 	w.old, w.file, w.pos, w.fresh = old, next, fileHeaderBytes, true
 	w.seq = w.s.applied.Load()
+	w.s.doubt.endsWith(next)
 }

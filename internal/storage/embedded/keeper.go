@@ -404,7 +404,7 @@ func (s *Store) sweep() {
 	if s.keeper.hurry && !s.keeper.stopping() {
 		s.rollNow.Store(true) // so that it can be sealed and its space given back
 	}
-	if len(dead) == 0 || !s.settled() {
+	if len(dead) == 0 || s.doubt.there() || !s.settled() {
 		return
 	}
 	slices.SortFunc(dead, func(a, b *file) int { return int(a.seq) - int(b.seq) })
@@ -435,6 +435,10 @@ func (s *Store) settled() bool {
 			s.o.Logger.Warn("dead files stay for now", "error", err)
 			return false
 		}
+	}
+	if err := s.o.FS.SyncDir(s.dir); err != nil { // the names of files that were made meanwhile
+		s.o.Logger.Warn("dead files stay for now", "error", err)
+		return false
 	}
 	return true
 }

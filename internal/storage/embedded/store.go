@@ -102,6 +102,7 @@ type Store struct {
 	numbers     atomic.Uint64 // of the newest state
 	damageCount atomic.Int64
 	rollNow     atomic.Bool // the journal should go on in a new file soon
+	doubt       doubt
 
 	mu       sync.RWMutex // guards parts and deleting; before a partition's lock
 	parts    map[storage.Partition]*state

@@ -312,6 +312,7 @@ func (s *Store) syncFile(f *file) error {
 // fail ends writing to the file: what is in groups, what has been written and what is queued fails.
 // The data of a failed sync is never synced again; the writer goes on in another file.
 func (s *Store) fail(groups []*group, err error) {
+	s.doubt.raise()
 	q := s.queue
 	err = fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 	q.mu.Lock()
@@ -362,6 +363,7 @@ func (s *Store) complete(groups []*group) {
 		g.file.dataEnd, g.file.lastChunk = g.pos+g.header.size(), g.header.seq
 		s.filesMu.Unlock()
 		s.applied.Store(g.header.seq)
+		s.doubt.written(g.file)
 		if s.o.Sync {
 			s.synced.Store(g.header.seq)
 		}
