@@ -49,7 +49,8 @@ func TestAFullDisk(t *testing.T) {
 		}
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.RecordRetries(2), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }))
+		kgo.DisableIdempotentWrite(), kgo.MetadataMinAge(50*time.Millisecond), kgo.RecordRetries(2),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 // open takes the metadata partition over and folds in what it holds.
 func (c *Catalog) open(ctx context.Context) error {
-	log, err := c.store.Open(ctx, partition, storage.OpenOptions{})
+	log, err := c.store.Open(ctx, partition, storage.OpenOptions{Vital: true})
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,9 @@ type OpenOptions struct {
 	Epoch int32
 	// Settings can be changed later with Log.Configure.
 	Settings Settings
+	// Vital says that small appends to this log may take the room that a store keeps for giving space
+	// back: without them no other log can be deleted.
+	Vital bool
 	// Advanced, when set, is called after the end offset has moved, with the new end, from a
 	// goroutine of the store and never concurrently for one log. It must not block.
 	Advanced func(end int64)

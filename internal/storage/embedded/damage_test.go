@@ -335,3 +335,68 @@ func TestDeadSpaceComesBack(t *testing.T) {
 		span.Release()
 	}
 }
+
+// TestAVitalLogGoesOnOnAFullDisk: small appends take the room that is kept for giving space back, until
+// that is used up; the log can be opened again meanwhile.
+func TestAVitalLogGoesOnOnAFullDisk(t *testing.T) {
+	disk := vfs.NewMem()
+	s, err := Open("log", Options{Sync: true, FileBytes: 64 << 10, FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	open := func(index int32, vital bool) storage.Log {
+		t.Helper()
+		p := storage.Partition{Index: index}
+		if err := s.Create(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		l, err := s.Open(t.Context(), p, storage.OpenOptions{Vital: vital})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	put := func(l storage.Log, base int64, size int) error {
+		return l.Append(storage.Batch{Base: base, Count: 1, Bytes: make([]byte, size)}).Wait(t.Context())
+	}
+	usual, vital := open(1, false), open(2, true)
+	if err := errors.Join(put(usual, 0, 1000), put(vital, 0, 100)); err != nil {
+		t.Fatal(err)
+	}
+	disk.SetCapacity(1)
+	n := int64(1)
+	for ; err == nil; n++ {
+		err = put(usual, n, 1000)
+	}
+	if !errors.Is(err, storage.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	for i := int64(1); i < 20; i++ {
+		if i == 10 {
+			vital = open(2, true)
+		}
+		if err := put(vital, i, 100); err != nil {
+			t.Fatalf("vital append %d: %v", i, err)
+		}
+	}
+	if err := put(vital, 20, vitalBytes+1); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("a large vital append: %v", err)
+	}
+	vital = open(2, true)
+	err = nil
+	for i := int64(20); err == nil && i < 1000; i++ {
+		err = put(vital, i, vitalBytes)
+	}
+	if !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("when even the rest is used up: %v", err)
+	}
+	if _, err := usual.Read(t.Context(), storage.ReadRange{MaxBytes: 1 << 20}); err != nil {
+		t.Errorf("reading: %v", err)
+	}
+	disk.SetCapacity(0)
+	until(t, func() bool { return s.Failed() == nil })
+	if err := put(open(1, false), n-1, 1000); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}

@@ -17,6 +17,7 @@ type log struct {
 	next     int64 // the owner's goroutine only: end of everything appended, durable or not
 	failed   atomic.Bool
 	closed   atomic.Bool
+	vital    bool
 	advanced func(int64)
 }
 
@@ -28,7 +29,7 @@ func (s *Store) Open(ctx context.Context, id storage.Partition, o storage.OpenOp
 	if st == nil {
 		return nil, fmt.Errorf("open %s: %w", id, storage.ErrNotFound)
 	}
-	failed := s.Failed()
+	failed := s.refusing(o.Vital)
 	st.mu.Lock()
 	if failed != nil && st.owner != nil {
 		st.mu.Unlock()
@@ -38,7 +39,7 @@ func (s *Store) Open(ctx context.Context, id storage.Partition, o storage.OpenOp
 		st.mu.Unlock()
 		return nil, fmt.Errorf("open %s at epoch %d: %w", id, o.Epoch, storage.ErrFenced)
 	}
-	l := &log{s: s, st: st, epoch: o.Epoch, advanced: o.Advanced}
+	l := &log{s: s, st: st, epoch: o.Epoch, vital: o.Vital, advanced: o.Advanced}
 	n := len(st.epochs)
 	known := n > 0 && st.epochs[n-1].Epoch == o.Epoch
 	st.owner, st.settings = l, o.Settings

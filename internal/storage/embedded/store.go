@@ -165,6 +165,16 @@ func (s *Store) Failed() error {
 	return errors.Join(s.queue.failed, s.queue.full)
 }
 
+// refusing is what keeps the appends of a log from being written now; a vital one needs less room.
+func (s *Store) refusing(vital bool) error {
+	if !vital {
+		return s.Failed()
+	}
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return s.queue.failed
+}
+
 // Guarantees of the embedded log.
 func (s *Store) Guarantees() storage.Guarantees {
 	return storage.Guarantees{AtomicBatch: true, Fencing: true, ByteExact: true, Durable: true}

@@ -18,7 +18,8 @@ const (
 	groupBytes    = 8 << 20   // most payload of one chunk, unless one batch is larger
 	overlapBytes  = 512 << 10 // this much is written while a sync runs; less waits and shares the next write
 	copyBelow     = 16 << 10  // a smaller payload is copied behind its table and stays readable in memory
-	reserveBytes  = 256 << 10 // the end of a file that only trims, deletions and edits may use when there is no next one
+	reserveBytes  = 256 << 10 // the end of a file that only trims, deletions, edits and vital logs may use when there is no next one
+	vitalBytes    = 16 << 10  // a larger append of a vital log may not
 	retryAfter    = 100 * time.Millisecond
 )
 
@@ -62,7 +63,12 @@ func (o *op) Wait(ctx context.Context) error {
 func (o *op) bytes() int64 { return int64(len(o.payload)) + itemBytes }
 
 // needed says that the op is let in when there is no room for batches: it gives space back.
-func (o *op) needed() bool { return o.item.kind != kindBatch && o.item.kind != kindCheckpoint }
+func (o *op) needed() bool {
+	if o.item.kind == kindBatch {
+		return o.log.vital && len(o.payload) <= vitalBytes
+	}
+	return o.item.kind != kindCheckpoint
+}
 
 // group is what one chunk holds.
 type group struct {
