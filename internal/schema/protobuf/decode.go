@@ -30,10 +30,10 @@ func (c *codec) Decode(payload []byte) (*record.RecordValue, error) {
 // decoder turns data into values. Strings and bytes share one copy of data each.
 type decoder struct {
 	walker
-	cells
-	data []byte
-	text string
-	own  []byte
+	cells record.Cells
+	data  []byte
+	text  string
+	own   []byte
 }
 
 func (d *decoder) str(pos, end int) string {
@@ -99,7 +99,7 @@ func (d *decoder) message(v *view, pos, end, depth int) (map[string]*record.Valu
 		return nil, err
 	}
 	if st.unknown != nil {
-		out[v.unknown] = d.bytesValue(st.unknown)
+		out[v.unknown] = d.cells.Bytes(st.unknown)
 	}
 	return out, d.defaults(v, out)
 }
@@ -181,8 +181,8 @@ func (d *decoder) listFor(f *fieldView, at int, o occurrenceOf) *record.ListValu
 	}
 	l := o.out[f.name].GetListValue()
 	if l == nil {
-		var v *record.Value
-		v, l = d.list()
+		v := d.cells.List(nil)
+		l = v.GetListValue()
 		o.out[f.name] = v
 	}
 	o.st.list, o.st.listOf = l, at
@@ -265,14 +265,14 @@ func (d *decoder) part(f *fieldView, pos, end, depth int) (*record.Value, error)
 		if err != nil {
 			return nil, err
 		}
-		return d.record(fields), nil
+		return d.cells.Nested(fields), nil
 	case mapEntry:
 		return d.entry(f, pos, end, depth+1)
 	case mapOpaque:
 		if _, err := d.walker.message(d.data[pos:end], f.wellKnown, depth+1); err != nil {
 			return nil, err
 		}
-		return d.bytesValue(d.raw(pos, end)), nil
+		return d.cells.Bytes(d.raw(pos, end)), nil
 	default:
 		return d.wellKnown(f, pos, end, depth+1)
 	}
@@ -341,5 +341,5 @@ func (d *decoder) entryOf(f *fieldView, fields map[string]*record.Value, pieces 
 	default:
 		fields[record.MapValue] = d.zero(f.val, &f.entry.fields[1])
 	}
-	return d.record(fields), err
+	return d.cells.Nested(fields), err
 }

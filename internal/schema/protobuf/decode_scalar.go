@@ -3,6 +3,7 @@ package protobuf
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 	"unicode/utf8"
 
@@ -41,7 +42,7 @@ func (d *decoder) scalar(f *fieldView, fs *fieldShape, pos, end int) (*record.Va
 		}
 		from, to := pos+n-len(v), pos+n
 		if fs.kind == protoreflect.BytesKind {
-			return d.bytesValue(d.raw(from, to)), n, nil
+			return d.cells.Bytes(d.raw(from, to)), n, nil
 		}
 		if !utf8.Valid(v) {
 			if fs.utf8 {
@@ -49,53 +50,53 @@ func (d *decoder) scalar(f *fieldView, fs *fieldShape, pos, end int) (*record.Va
 			}
 			return nil, 0, fmt.Errorf("%w: %s is not UTF-8", record.ErrRefused, fs.name)
 		}
-		return d.string(d.str(from, to)), n, nil
+		return d.cells.String(d.str(from, to)), n, nil
 	}
 }
 
 func (d *decoder) varint(f *fieldView, k protoreflect.Kind, u uint64) *record.Value {
 	switch k {
 	case protoreflect.BoolKind:
-		return d.bool(u != 0)
+		return d.cells.Bool(u != 0)
 	case protoreflect.Int32Kind:
-		return d.int32(int32(u))
+		return d.cells.Int32(int32(u))
 	case protoreflect.Sint32Kind:
-		return d.int32(int32(protowire.DecodeZigZag(u & math.MaxUint32)))
+		return d.cells.Int32(int32(protowire.DecodeZigZag(u & math.MaxUint32)))
 	case protoreflect.Uint32Kind:
-		return d.int64(int64(uint32(u)))
+		return d.cells.Int64(int64(uint32(u)))
 	case protoreflect.Sint64Kind:
-		return d.int64(protowire.DecodeZigZag(u))
+		return d.cells.Int64(protowire.DecodeZigZag(u))
 	case protoreflect.Uint64Kind:
 		return d.unsigned(u)
 	case protoreflect.EnumKind:
 		if name, ok := f.enum.names[int32(u)]; ok {
-			return d.string(name)
+			return d.cells.String(name)
 		}
-		return d.string(strconv.Itoa(int(int32(u))))
+		return d.cells.String(strconv.Itoa(int(int32(u))))
 	default:
-		return d.int64(int64(u))
+		return d.cells.Int64(int64(u))
 	}
 }
 
 func (d *decoder) fixed32(k protoreflect.Kind, u uint32) *record.Value {
 	switch k {
 	case protoreflect.FloatKind:
-		return d.float(math.Float32frombits(u))
+		return d.cells.Float(math.Float32frombits(u))
 	case protoreflect.Fixed32Kind:
-		return d.int64(int64(u))
+		return d.cells.Int64(int64(u))
 	default:
-		return d.int32(int32(u))
+		return d.cells.Int32(int32(u))
 	}
 }
 
 func (d *decoder) fixed64(k protoreflect.Kind, u uint64) *record.Value {
 	switch k {
 	case protoreflect.DoubleKind:
-		return d.double(math.Float64frombits(u))
+		return d.cells.Double(math.Float64frombits(u))
 	case protoreflect.Fixed64Kind:
 		return d.unsigned(u)
 	default:
-		return d.int64(int64(u))
+		return d.cells.Int64(int64(u))
 	}
 }
 
@@ -146,8 +147,13 @@ func (d *decoder) zero(f *fieldView, fs *fieldShape) *record.Value {
 		return d.fixed64(fs.kind, 0)
 	default:
 		if fs.kind == protoreflect.BytesKind {
-			return d.bytesValue([]byte{})
+			return d.cells.Bytes([]byte{})
 		}
-		return d.string("")
+		return d.cells.String("")
 	}
+}
+
+// unsigned is a uint64 as DECIMAL(20, 0).
+func (d *decoder) unsigned(u uint64) *record.Value {
+	return d.cells.Decimal(record.AppendBigInt(nil, new(big.Int).SetUint64(u)), 20, 0)
 }

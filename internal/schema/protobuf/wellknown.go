@@ -28,7 +28,7 @@ func (d *decoder) wellKnown(f *fieldView, pos, end, depth int) (*record.Value, e
 		if !ok {
 			return nil, fmt.Errorf("%w: a timestamp of %d seconds", record.ErrRefused, seconds)
 		}
-		return d.timestamp(micros), nil
+		return d.cells.Timestamp(micros, true), nil
 	case mapWrapper:
 		v := d.zero(f, &s.fields[0])
 		err := d.each(s, pos, end, func(fs *fieldShape, at, end int) (int, error) {
@@ -50,7 +50,7 @@ func (d *decoder) wellKnown(f *fieldView, pos, end, depth int) (*record.Value, e
 		if err != nil {
 			return nil, err
 		}
-		return d.string(text), nil
+		return d.cells.String(text), nil
 	}
 }
 
@@ -144,7 +144,7 @@ func (d *decoder) confluentDecimal(s *shape, pos, end int) (*record.Value, error
 	if err == nil && precision > math.MaxInt32 {
 		err = fmt.Errorf("%w: a decimal of precision %d", record.ErrRefused, precision)
 	}
-	return d.decimal(unscaled, int32(precision), scale), err
+	return d.cells.Decimal(unscaled, int32(precision), scale), err
 }
 
 // jsonMessage is the Go type of a message that maps to JSON text.
