@@ -17,6 +17,7 @@ import (
 // validator checks documents by the library, which follows the drafts.
 type validator struct {
 	compiled *library.Schema
+	quick    *quick
 	mu       sync.Mutex // guards slow, while one document is checked; not taken when there are none
 	slow     slowPatterns
 }
@@ -70,7 +71,9 @@ func (v *validator) compile(s *Schema, prepare func(*jsontree.Node) *jsontree.No
 	if err := c.AddResource(mainURL, doc); err != nil {
 		return err
 	}
-	v.compiled, err = c.Compile(mainURL)
+	if v.compiled, err = c.Compile(mainURL); err == nil {
+		v.quick = newQuick(v.compiled, map[*library.Schema]*quick{})
+	}
 	return err
 }
 
@@ -130,6 +133,12 @@ func plain(n *jsontree.Node) (any, error) {
 
 // check validates a document.
 func (v *validator) check(n *jsontree.Node) error {
+	if v.slow.all == 0 && new(quickCheck).check(v.quick, n, 0) == valid {
+		return nil
+	}
+	if !affordable(v.compiled, n) {
+		return fmt.Errorf("%w: checking it takes more than %d steps", record.ErrLimit, maxVisits)
+	}
 	doc, err := plain(n)
 	if err != nil {
 		return err
