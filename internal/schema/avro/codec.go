@@ -12,6 +12,7 @@ import (
 type codec struct {
 	root   *node
 	limits record.Limits
+	sizes  record.Sizes
 	plan   func() (*plan, error) // made when first asked for
 	typ    func() (*record.RecordType, error)
 }
@@ -66,7 +67,8 @@ func (c *codec) Decode(payload []byte) (*record.RecordValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := decoder{walker: w}
+	d := decoder{walker: w, cells: c.sizes.Cells()}
+	defer c.sizes.Note(&d.cells)
 	if c.raw() {
 		return d.rawRoot(p), nil
 	}

@@ -104,8 +104,20 @@ func (d *decoder) branchValue(p *plan, depth int) (*record.Value, error) {
 	return d.cells.Nested(map[string]*record.Value{p.names[i]: v}), nil
 }
 
+// maxRoom bounds what is allocated for elements before they are read.
+const maxRoom = 64
+
+// room is a slice for the elements that the block ahead says it has.
+func (d *decoder) room() []*record.Value {
+	n, _ := binary.Varint(d.data[d.pos:])
+	if n <= 0 {
+		return nil
+	}
+	return make([]*record.Value, 0, min(n, maxRoom))
+}
+
 func (d *decoder) list(p *plan, depth int) (*record.Value, error) {
-	var out []*record.Value
+	out := d.room()
 	err := d.blocks(p.node.elementLeast(), func() error {
 		v, err := d.value(p.items, depth+1)
 		if v == nil {
@@ -121,7 +133,7 @@ func (d *decoder) list(p *plan, depth int) (*record.Value, error) {
 }
 
 func (d *decoder) entries(p *plan, depth int) (*record.Value, error) {
-	var out []*record.Value
+	out := d.room()
 	err := d.blocks(p.node.elementLeast(), func() error {
 		key, err := d.walker.text()
 		if err != nil {

@@ -20,6 +20,7 @@ var printer = message.NewPrinter(language.English)
 // codec is the record.Codec of a schema.
 type codec struct {
 	limits    record.Limits
+	sizes     record.Sizes
 	validator func() (*validator, error) // both are made when first asked for
 	plan      func() (*plan, error)
 	typ       func() (*record.RecordType, error)
@@ -87,7 +88,8 @@ func (c *codec) Decode(payload []byte) (*record.RecordValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := decoder{}
+	d := decoder{cells: c.sizes.Cells()}
+	defer c.sizes.Note(&d.cells)
 	v, err := d.value(p, n)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 type codec struct {
 	shape  *shape
 	limits record.Limits
+	sizes  record.Sizes
 	view   func() (*view, error) // made when first asked for
 	types  *messageTypes
 }

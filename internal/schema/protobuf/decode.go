@@ -19,7 +19,8 @@ func (c *codec) Decode(payload []byte) (*record.RecordValue, error) {
 	if len(payload) > c.limits.Bytes {
 		return nil, fmt.Errorf("%w: more than %d bytes", record.ErrLimit, c.limits.Bytes)
 	}
-	d := decoder{walker: walker{limits: c.limits}, data: payload}
+	d := decoder{walker: walker{limits: c.limits}, cells: c.sizes.Cells(), data: payload}
+	defer c.sizes.Note(&d.cells)
 	fields, err := d.message(v, 0, len(payload), 0)
 	if err != nil {
 		return nil, err

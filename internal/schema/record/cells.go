@@ -1,7 +1,10 @@
 package record
 
+import "sync/atomic"
+
 // Cells allocates the values of one record in runs: a value and its kind are one allocation instead
-// of two, and they live and die together. The zero Cells is ready; it is for one goroutine.
+// of two, and they live and die together. The zero Cells is ready; it is for one goroutine. With [Sizes] the first run
+// of each kind is as long as what the record before had of it.
 type Cells struct {
 	bools    run[boolCell]
 	int32s   run[int32Cell]
@@ -71,18 +74,58 @@ type (
 const maxRun = 64
 
 type run[T any] struct {
-	free []T
-	size int
+	free  []T
+	size  int
+	first int // what the first run should be; zero: no idea
+	used  int
 }
 
 func (r *run[T]) next() *T {
 	if len(r.free) == 0 {
-		r.size = min(maxRun, max(2, 2*r.size))
+		r.size = min(maxRun, max(2, r.first, 2*r.size))
+		r.first = 0
 		r.free = make([]T, r.size)
 	}
 	c := &r.free[0]
 	r.free = r.free[1:]
+	r.used++
 	return c
+}
+
+// Sizes remember how many values of each kind the last record of a codec had. The zero Sizes are ready; they are safe
+// for concurrent use.
+type Sizes struct{ last [11]atomic.Int32 }
+
+// Cells gives cells whose first runs are as long as the last record needed.
+func (s *Sizes) Cells() Cells {
+	var c Cells
+	for i, first := range c.firsts() {
+		*first = min(maxRun, int(s.last[i].Load()))
+	}
+	return c
+}
+
+// Note remembers what a record took.
+func (s *Sizes) Note(c *Cells) {
+	for i, used := range c.uses() {
+		if n := int32(min(maxRun, used)); s.last[i].Load() != n {
+			s.last[i].Store(n)
+		}
+	}
+}
+
+func (c *Cells) firsts() [11]*int {
+	return [...]*int{
+		&c.bools.first, &c.int32s.first, &c.int64s.first, &c.floats.first, &c.doubles.first, &c.bytes.first, &c.strings.first,
+		&c.times.first, &c.decimals.first, &c.lists.first, &c.records.first,
+	}
+}
+
+func (c *Cells) uses() [11]int {
+	return [...]int{
+		c.bools.used, c.int32s.used, c.int64s.used, c.floats.used, c.doubles.used, c.bytes.used, c.strings.used,
+		c.times.used, c.decimals.used, c.lists.used, c.records.used,
+	}
 }
 
 // Bool is a BOOL.
