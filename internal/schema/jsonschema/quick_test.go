@@ -70,7 +70,8 @@ func (m maker) schema(depth int) any {
 		return m.schema(depth - 1)
 	}
 	if m.IntN(5) > 0 {
-		s["type"] = m.oneOf("object", "object", "array", "string", "integer", "number", "null", []any{"string", "null"}, []any{"integer", "string"})
+		s["type"] = m.oneOf("object", "object", "array", "string", "integer", "number", "null",
+			[]any{"string", "null"}, []any{"integer", "string"})
 	}
 	for range 1 + m.IntN(3) {
 		m.keyword(s, sub)
@@ -201,7 +202,7 @@ func TestStepsAreBounded(t *testing.T) {
 			t.Errorf("%s: %v", leaf, err)
 		}
 	}
-	k := mustCodec(t, mustParse(t, `{"type":"array","items":{"type":["integer","string"],"minimum":0},"uniqueItems":false,"contains":{"const":1}}`))
+	k := mustCodec(t, mustParse(t, `{"type":"array","items":{"type":["integer","string"],"minimum":0},"contains":{"const":1}}`))
 	if err := k.Validate([]byte("[" + strings.Repeat("1,", 100_000) + "1]")); err != nil {
 		t.Error(err)
 	}
