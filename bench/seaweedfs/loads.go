@@ -22,7 +22,7 @@ func produce(d time.Duration) turns.Scenario {
 			"idempotent, but for SeaweedFS's gateway.",
 	}
 	sc.Run = func(ctx context.Context, t *turns.Turn) error {
-		if err := createTopic(ctx, t.Addr, sc.Name, partitions); err != nil {
+		if err := createTopic(ctx, t, sc.Name, partitions); err != nil {
 			return err
 		}
 		if _, err := produceFor(ctx, t, sc.Name, d/3); err != nil {
@@ -93,7 +93,7 @@ func consume(d time.Duration, most int64) turns.Scenario {
 			"was started again: nothing is in its memory. What is read is what the load of the produce scenario left in a third of its time.",
 	}
 	sc.Run = func(ctx context.Context, t *turns.Turn) error {
-		if err := createTopic(ctx, t.Addr, sc.Name, partitions); err != nil {
+		if err := createTopic(ctx, t, sc.Name, partitions); err != nil {
 			return err
 		}
 		bytes, err := produceFor(ctx, t, sc.Name, d/3)
@@ -106,7 +106,7 @@ func consume(d time.Duration, most int64) turns.Scenario {
 				return err
 			}
 		}
-		u, calls, counted, err := measure(ctx, t, func() error { return read(ctx, t.Addr, sc.Name, bytes) })
+		u, calls, counted, err := measure(ctx, t, func() error { return read(ctx, t, sc.Name, bytes) })
 		if err != nil {
 			return err
 		}
@@ -120,12 +120,12 @@ func consume(d time.Duration, most int64) turns.Scenario {
 }
 
 // read consumes so many bytes from the first offsets on.
-func read(ctx context.Context, addr, topic string, bytes int64) error {
+func read(ctx context.Context, t *turns.Turn, topic string, bytes int64) error {
 	from := map[int32]kgo.Offset{}
 	for p := range int32(partitions) {
 		from[p] = kgo.NewOffset().AtStart()
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
+	cl, err := client(t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func latency(d time.Duration) turns.Scenario {
 			"acknowledgement, and to the record in the hands of a consumer in the same process.",
 	}
 	sc.Run = func(ctx context.Context, t *turns.Turn) error {
-		if err := createTopic(ctx, t.Addr, sc.Name, 1); err != nil {
+		if err := createTopic(ctx, t, sc.Name, 1); err != nil {
 			return err
 		}
 		p, err := producer(t, sc.Name, 0)
@@ -161,7 +161,7 @@ func latency(d time.Duration) turns.Scenario {
 			return err
 		}
 		defer p.Close()
-		c, err := kgo.NewClient(kgo.SeedBrokers(t.Addr), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+		c, err := client(t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
 			sc.Name: {0: kgo.NewOffset().AtStart()},
 		}))
 		if err != nil {
@@ -250,7 +250,7 @@ func idle(d time.Duration) turns.Scenario {
 		Name: "seaweedfs-idle", Doc: "A topic of 8 partitions that was written to a while ago, and one member of a group that reads it and gets nothing.",
 	}
 	sc.Run = func(ctx context.Context, t *turns.Turn) error {
-		if err := createTopic(ctx, t.Addr, sc.Name, partitions); err != nil {
+		if err := createTopic(ctx, t, sc.Name, partitions); err != nil {
 			return err
 		}
 		p, err := producer(t, sc.Name, 0)
@@ -261,7 +261,7 @@ func idle(d time.Duration) turns.Scenario {
 		if err := p.ProduceSync(ctx, &kgo.Record{Value: make([]byte, valueBytes)}).FirstErr(); err != nil {
 			return err
 		}
-		c, err := kgo.NewClient(kgo.SeedBrokers(t.Addr), kgo.ConsumeTopics(sc.Name), kgo.ConsumerGroup("idle"),
+		c, err := client(t, kgo.ConsumeTopics(sc.Name), kgo.ConsumerGroup("idle"),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 		if err != nil {
 			return err

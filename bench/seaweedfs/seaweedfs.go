@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"kelp/bench/turns"
 	"kelp/e2e/harness"
@@ -39,23 +41,36 @@ func Scenarios(d time.Duration, bytes int64) []turns.Scenario {
 	return all
 }
 
-// producer makes a client. The gateway keeps no producers' states, and each of its batches takes seconds.
+// client makes a client. What the gateway answers to the flexible versions of ApiVersions cannot be read, and it tells
+// clients that it listens on port 9093, wherever that is.
+func client(t *turns.Turn, o ...kgo.Opt) (*kgo.Client, error) {
+	if t.Kind == harness.Gateway {
+		var d net.Dialer
+		o = append(o, kgo.MaxVersions(kversion.V2_3_0()), kgo.DisableFetchSessions(),
+			kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return d.DialContext(ctx, network, t.Addr)
+			}))
+	}
+	return kgo.NewClient(append(o, kgo.SeedBrokers(t.Addr))...)
+}
+
+// producer makes a client that produces. The gateway keeps no producers' states, and each of its batches takes seconds.
 func producer(t *turns.Turn, topic string, linger time.Duration) (*kgo.Client, error) {
 	o := []kgo.Opt{
-		kgo.SeedBrokers(t.Addr), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(linger),
+		kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(linger),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(32 << 10),
 	}
 	if t.Kind == harness.Gateway {
 		o = append(o, kgo.DisableIdempotentWrite(), kgo.MaxBufferedRecords(2<<10))
 	}
-	return kgo.NewClient(o...)
+	return client(t, o...)
 }
 
 // createTopic makes a topic with what versions the server has. The gateway's broker may need some seconds before it can.
-func createTopic(ctx context.Context, addr, name string, n int32) error {
+func createTopic(ctx context.Context, turn *turns.Turn, name string, n int32) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	cl, err := client(turn)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,7 @@
 package servers
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -64,9 +62,6 @@ func (r *Running) start(s Server, dir string) (err error) {
 		if r.Behind, err = harness.OpenSeaweedFS(filepath.Join(dir, "weed"), "-mq.broker", "-mq.broker.port="+broker); err != nil {
 			return err
 		}
-		if err := awaitPort(broker); err != nil {
-			return err
-		}
 		registry, err := harness.FreePort()
 		if err != nil {
 			return err
@@ -78,9 +73,16 @@ func (r *Running) start(s Server, dir string) (err error) {
 		}
 		o.GatewayFlags = append([]string{"-master=" + r.Behind.Master, "-schema-registry-url=http://" + address}, o.GatewayFlags...)
 	}
-	r.Broker, err = harness.OpenWith(s.Kind, r.Dir, o)
-	return err
+	for deadline := time.Now().Add(brokerPatience); ; time.Sleep(500 * time.Millisecond) {
+		r.Broker, err = harness.OpenWith(s.Kind, r.Dir, o)
+		// The gateway ends when the broker does not have its lock yet, some seconds after it listens.
+		if err == nil || s.behind != seaweedMQ || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
+
+const brokerPatience = time.Minute
 
 // Close ends all of it.
 func (r *Running) Close() error {
@@ -95,22 +97,4 @@ func (r *Running) Close() error {
 		err = errors.Join(err, r.Behind.Kill())
 	}
 	return err
-}
-
-// awaitPort waits until a broker listens. It takes the brokers' lock some seconds later; the loads create their topics with
-// retries.
-func awaitPort(port string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for {
-		c, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", port), time.Second)
-		if err == nil {
-			return c.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the broker of SeaweedMQ does not listen: %w", err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }

@@ -52,7 +52,7 @@ and in another terminal:
 	})
 	c.AddCommand(
 		serveCommand(), checkConfigCommand(), topicCommand(), groupCommand(), txnCommand(), produceCommand(), consumeCommand(),
-		schemaCommand(), seaweedMQCommand(), logCommand(), versionCommand(),
+		schemaCommand(), seaweedMQCommand(), logCommand(), copyCommand(), versionCommand(),
 	)
 	return c
 }

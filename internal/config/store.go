@@ -62,6 +62,9 @@ type StoreSecurity struct {
 	WriteKey, ReadKey         string
 }
 
+// BindStore adds the flags that say how to speak to a store's SeaweedFS.
+func (c *Config) BindStore(f *pflag.FlagSet) { c.StoreSecurity.bind(f) }
+
 func (s *StoreSecurity) bind(f *pflag.FlagSet) {
 	f.StringVar(&s.File, "store-security", s.File,
 		"SeaweedFS's security.toml; empty looks for one in ., ~/.seaweedfs and /etc/seaweedfs. Its keys grpc.ca, grpc.client, https.client, "+

@@ -78,6 +78,9 @@ func Start(ctx context.Context, o config.Config, logger *slog.Logger) (*Node, er
 	if err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
+	if err := refuseUnfinished(ctx, n.store); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
 	p := parts{o: o, logger: logger, metrics: metrics, static: static, advertise: advertise}
 	if err := n.serve(ctx, p); err != nil {
 		return nil, errors.Join(err, n.Close())

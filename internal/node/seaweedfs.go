@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"kelp/internal/config"
 	"kelp/internal/seaweed"
 	"kelp/internal/storage"
@@ -75,11 +77,12 @@ func storeSecurity(o config.Config) (seaweed.Security, error) {
 }
 
 // dialSeaweedFS finds the filer that everything in the store's folder goes through.
-func dialSeaweedFS(ctx context.Context, o config.Config) (*seaweed.Client, string, error) {
+func dialSeaweedFS(ctx context.Context, o config.Config, called func(to, call string)) (*seaweed.Client, string, error) {
 	options, root, err := seaweedOptions(o)
 	if err != nil {
 		return nil, "", err
 	}
+	options.Called = called
 	c, err := seaweed.Owner(ctx, options, root)
 	return c, root, err
 }
@@ -89,9 +92,15 @@ func openSeaweedFS(ctx context.Context, o storeOptions) (backend, error) {
 	if _, _, err := seaweedOptions(o.Config); err != nil {
 		return nil, fmt.Errorf("store %s: %w", o.Store, err)
 	}
+	calls := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kelp_seaweedfs_requests_total", Help: "Calls to SeaweedFS: to masters and filers by their name, to volume servers by method.",
+	}, []string{"to", "call"})
+	if err := o.metrics.Register(calls); err != nil {
+		return nil, err
+	}
 	told := ""
 	for pause := knockFirst; ; pause = min(2*pause, knockMost) {
-		s, err := tryOpen(ctx, o)
+		s, err := tryOpen(ctx, o, func(to, call string) { calls.WithLabelValues(to, call).Inc() })
 		if err == nil {
 			go func() {
 				<-s.Lost()
@@ -116,8 +125,8 @@ func openSeaweedFS(ctx context.Context, o storeOptions) (backend, error) {
 	}
 }
 
-func tryOpen(ctx context.Context, o storeOptions) (s *onSeaweedFS, err error) {
-	client, root, err := dialSeaweedFS(ctx, o.Config)
+func tryOpen(ctx context.Context, o storeOptions, called func(to, call string)) (s *onSeaweedFS, err error) {
+	client, root, err := dialSeaweedFS(ctx, o.Config, called)
 	if err != nil {
 		return nil, err
 	}

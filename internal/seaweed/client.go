@@ -34,6 +34,8 @@ type Options struct {
 	Security                Security
 	// CallLimit bounds one call; 0: ten seconds.
 	CallLimit time.Duration
+	// Called, when set, is told of each call: to a master or filer by the call's name, to a volume server by its method.
+	Called func(to, call string)
 }
 
 func (o *Options) fill() {
@@ -78,7 +80,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 // dial makes the client of one filer; nothing is sent yet.
 func dial(where Address, o Options) (*Client, error) {
 	o.fill()
-	conn, err := connect(where, o)
+	conn, err := connect(where, toFiler, o)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +88,7 @@ func dial(where Address, o Options) (*Client, error) {
 	transport.MaxIdleConnsPerHost, transport.TLSClientConfig, transport.DisableCompression = volumeIdleConns, o.Security.HTTPS, true
 	return &Client{
 		o: o, conn: conn, filer: filerpb.NewSeaweedFilerClient(conn), where: where,
-		web: &http.Client{Transport: transport}, places: map[string]place{},
+		web: &http.Client{Transport: volumes{o.Called, transport}}, places: map[string]place{},
 	}, nil
 }
 
@@ -99,12 +101,12 @@ func (c *Client) Close() error {
 	return c.conn.Close()
 }
 
-func connect(a Address, o Options) (*grpc.ClientConn, error) {
+func connect(a Address, to string, o Options) (*grpc.ClientConn, error) {
 	with := insecure.NewCredentials()
 	if o.Security.GRPC != nil {
 		with = credentials.NewTLS(o.Security.GRPC)
 	}
-	return grpc.NewClient(a.dial(), grpc.WithTransportCredentials(with),
+	return grpc.NewClient(a.dial(), append(called(o.Called).dial(to), grpc.WithTransportCredentials(with),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes)),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second}))
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second}))...)
 }

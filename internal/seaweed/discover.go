@@ -40,7 +40,7 @@ func nodesOf(ctx context.Context, master string, o Options, kind string) ([]stri
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connect(a, o)
+	conn, err := connect(a, toMaster, o)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func nodesOf(ctx context.Context, master string, o Options, kind string) ([]stri
 		return nil, err
 	}
 	if l, err := ParseAddress(settings.Leader); err == nil && l != a {
-		toLeader, err := connect(l, o)
+		toLeader, err := connect(l, toMaster, o)
 		if err != nil {
 			return nil, err
 		}

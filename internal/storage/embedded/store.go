@@ -96,6 +96,7 @@ type Store struct {
 	close   sync.Once
 	closed  error
 
+	epoch       int32         // the newest of any partition when the store was opened
 	applied     atomic.Uint64 // newest chunk that is applied
 	synced      atomic.Uint64 // newest chunk that is known to be on stable storage
 	nextSeq     atomic.Uint64 // number of the newest file
@@ -132,6 +133,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
+	s.epoch = s.newestEpoch()
 	o.Logger.Debug("log read back", "seconds", time.Since(began).Seconds(), "partitions", len(s.parts), "files", len(s.files))
 	s.wg.Add(1)
 	go s.write(w)
@@ -156,6 +158,19 @@ func newStore(dir string, o Options, lock io.Closer) *Store {
 	s.handles = newHandles(o.FS, o.OpenFiles, func(err error) { o.Logger.Warn("log file", "error", err) })
 	s.keeper.init()
 	return s
+}
+
+// Epoch implements storage.Owned. The lock of the folder keeps owners apart, so one epoch does for all of them; it is not 0
+// in a log that was copied from a store whose owners counted.
+func (s *Store) Epoch() int32 { return s.epoch }
+
+func (s *Store) newestEpoch() (newest int32) {
+	for _, st := range s.parts {
+		if n := len(st.epochs); n > 0 {
+			newest = max(newest, st.epochs[n-1].Epoch)
+		}
+	}
+	return newest
 }
 
 // Failed is what keeps appends from being written now, or nil. It goes away by itself.

@@ -43,3 +43,30 @@ func TestEachOwnerHasAnEpoch(t *testing.T) {
 		t.Fatalf("epochs %v, want %v", got, want)
 	}
 }
+
+// A log that was copied from a store with more owners goes on from their epochs, also behind a snapshot.
+func TestOwnersAreNewerThanWhatWasCopied(t *testing.T) {
+	s := newSim(1)
+	p := storage.Partition{Topic: [16]byte{1}}
+	for owner, want := range []int32{0, 8, 9, 10} {
+		st := opened(t, s)
+		if st.Epoch() != want {
+			t.Fatalf("owner %d has epoch %d, want %d", owner, st.Epoch(), want)
+		}
+		if owner == 0 {
+			if err := st.Create(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			l, err := st.Open(t.Context(), p, storage.OpenOptions{Epoch: 7})
+			if err == nil {
+				err = l.Append(storage.Batch{Count: 1, Bytes: []byte("batch")}).Wait(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -80,6 +80,7 @@ func (s *Store) replayChunk(ctx context.Context, c *chunk) error {
 	}
 	if len(c.frames) == 0 {
 		s.fences[c.seq] = true
+		s.newest++ // an owner is newer than all before it
 	}
 	if err := s.loadPayloads(ctx, c); err != nil {
 		return fmt.Errorf("sequence %d: %w", c.seq, err)
@@ -118,7 +119,8 @@ func (s *Store) fence(ctx context.Context) error {
 		if err == nil {
 			s.seq = c.seq
 			s.fenced, s.fences[c.seq] = c.seq, true
-			s.epoch = int32(len(s.fences) - 1)
+			s.newest++
+			s.epoch = s.newest
 			return nil
 		}
 		if !errors.Is(err, storage.ErrFenced) {
@@ -134,6 +136,7 @@ func (s *Store) fence(ctx context.Context) error {
 type stored struct {
 	Seq        uint64      `json:"seq"`
 	Fences     []uint64    `json:"fences"`
+	Epoch      int32       `json:"epoch"` // the newest
 	Partitions []storedOne `json:"partitions"`
 }
 
@@ -161,7 +164,7 @@ func (s *Store) snapshot(ctx context.Context) error {
 		s.mu.RUnlock()
 		return nil
 	}
-	all := stored{Seq: seq}
+	all := stored{Seq: seq, Epoch: s.newest}
 	for f := range s.fences {
 		all.Fences = append(all.Fences, f)
 	}
@@ -269,7 +272,7 @@ func (s *Store) readSnapshot(ctx context.Context, e seaweed.Entry) (all stored, 
 }
 
 func (s *Store) adopt(all stored) {
-	s.seq = all.Seq
+	s.seq, s.newest = all.Seq, max(all.Epoch, int32(len(all.Fences)-1))
 	for _, f := range all.Fences {
 		s.fences[f] = true
 	}

@@ -107,6 +107,9 @@ func (s *Store) apply(f *frame, c *chunk, at int64) (gone []string, err error) {
 		}
 		return nil, nil // for others: deleted before this frame came
 	}
+	if f.kind == kindOpen || f.kind == kindBatch {
+		s.newest = max(s.newest, f.epoch) // copied from a store with more owners
+	}
 	switch f.kind {
 	case kindCreate:
 	case kindDelete:

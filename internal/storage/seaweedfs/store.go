@@ -99,7 +99,7 @@ type Store struct {
 	cache *cache
 
 	fenced uint64 // sequence number of this owner's fence
-	epoch  int32  // how many owners there were before
+	epoch  int32  // of this owner, newer than any before
 
 	emptied map[uint64]bool // folders of the sequence that hold only fences; upkeep's own
 
@@ -118,6 +118,7 @@ type Store struct {
 	snapped  uint64         // sequence of the newest snapshot
 	older    uint64         // of the one before: chunks up to it can go
 	fences   map[uint64]bool
+	newest   int32 // epoch of any owner or partition so far; -1 at first
 	failed   error // why nothing is taken now, nil when all is well
 	finished bool  // failed for good
 }
@@ -148,7 +149,7 @@ func Open(ctx context.Context, obj Objects, o Options) (*Store, error) {
 	s := &Store{
 		o: o, obj: obj, m: newMetrics(), cache: newCache(o.CacheBytes),
 		queue: make(chan *op, queuedFrames), closing: make(chan struct{}), lost: make(chan struct{}),
-		parts: map[storage.Partition]*partition{}, live: map[uint64]int{}, fences: map[uint64]bool{},
+		parts: map[storage.Partition]*partition{}, live: map[uint64]int{}, fences: map[uint64]bool{}, newest: -1,
 		emptied: map[uint64]bool{},
 	}
 	_, _ = rand.Read(s.owner[:])
