@@ -16,19 +16,19 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 60, "how many seeds the simulation runs")
+	seeds = flag.Int("seeds", 40, "how many seeds the simulation runs")
 	seed  = flag.Uint64("seed", 0, "run this seed alone")
 )
 
 // The shape of the simulation: producers copy as many input partitions of inputs records to both outputs.
 const (
 	producers  = 3
-	inputs     = 12
+	inputs     = 24
 	outputs    = 2
 	maxSteps   = 100_000
 	crashEvery = 300 // of the moments at which a server may crash
 	tearEvery  = 20  // of the places between two records of one append
-	pauseEvery = 60  // of the turns of a client
+	pauseEvery = 30  // of the turns of a client
 )
 
 // TestReadersSeeWholeTransactionsOnce copies inputs with several producers of both protocols, in groups of both protocols or
