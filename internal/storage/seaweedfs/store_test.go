@@ -11,7 +11,7 @@ import (
 func quick() Options {
 	return Options{
 		Root: "/kelp", SettleAfter: 20 * time.Millisecond, SettleBytes: 64 << 10, SnapshotChunks: 20, Upkeep: 5 * time.Millisecond,
-		Patience: 5 * time.Second,
+		Patience: time.Minute, // a busy machine is no SeaweedFS that is away
 	}
 }
 

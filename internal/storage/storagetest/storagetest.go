@@ -290,7 +290,7 @@ func advances(_ *testing.T, f *fixture) {
 	for last, end := int64(-1), int64(0); end < 20; last = end {
 		select {
 		case end = <-told:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			f.Fatalf("told of %d, not of 20", last)
 		}
 		if end < last {
