@@ -18,7 +18,7 @@ import (
 	"kelp/internal/api"
 )
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // gate is a handler of Metadata whose answers wait until let is closed, and one of ApiVersions at once.
 type gate struct {
