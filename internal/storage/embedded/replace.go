@@ -39,6 +39,8 @@ func (l *log) Replace(ctx context.Context, from, to int64, with iter.Seq2[storag
 		return fmt.Errorf("replace in %s: %w", l.st.id, err)
 	}
 	defer p.done()
+	// A caller that leaves while the edit is on its way must not end the file's protection: the edit comes all the same.
+	ctx = context.WithoutCancel(ctx)
 	for range replaceTries {
 		e, err := l.replacement(from, to, whole(p.f.pieces.all))
 		if err != nil || len(e.remove) == 0 && len(e.add) == 0 {
