@@ -73,7 +73,9 @@ func (s *server) start() {
 	g := group.Defaults()
 	g.InitialRebalanceDelay = 100 * time.Millisecond
 	g.Topics = func() group.Topics { return inputTopic{} }
-	g.Settings = func(string) (session, heartbeat time.Duration) { return sessionTimeout, sessionTimeout / 3 }
+	g.Settings = func(string) group.Settings {
+		return group.Settings{SessionTimeout: sessionTimeout, HeartbeatInterval: sessionTimeout / 3}
+	}
 	s.life++
 	s.txns, s.groups = txn.New(o, s.level), group.New(g)
 	s.replies, s.calls = map[statelog.Ticket]statelog.Reply{}, nil
