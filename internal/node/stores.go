@@ -43,8 +43,12 @@ func openStore(ctx context.Context, o storeOptions) (backend, error) {
 	if o.Store != "" {
 		return openSeaweedFS(ctx, o)
 	}
-	return embedded.Open(filepath.Join(o.Data, "log"), embedded.Options{
+	s, err := embedded.Open(filepath.Join(o.Data, "log"), embedded.Options{
 		Sync: o.Durability == config.DurabilityFsync, Logger: o.logger, Metrics: o.metrics,
 		MemoryBytes: int64(o.Memory) / cacheOfTotal, PendingBytes: int64(o.Memory) / cacheOfTotal,
 	})
+	if err != nil {
+		return nil, err // and no backend that holds a nil
+	}
+	return s, nil
 }
