@@ -78,7 +78,21 @@ func franz(ctx context.Context, server, group, topic string) error {
 	return nil
 }
 
+// kafkaGo begins anew when the reader gives up, as it does when the server is away while it starts.
 func kafkaGo(ctx context.Context, server, group, topic string) error {
+	for ctx.Err() == nil {
+		if err := kafkaGoReader(ctx, server, group, topic); ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, "kafka-go", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(heartbeat):
+			}
+		}
+	}
+	return nil
+}
+
+func kafkaGoReader(ctx context.Context, server, group, topic string) error {
 	r := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: []string{server}, GroupID: group, Topic: topic, StartOffset: kafka.FirstOffset, SessionTimeout: session,
 		HeartbeatInterval: heartbeat, RebalanceTimeout: session, MaxWait: 500 * time.Millisecond, JoinGroupBackoff: time.Second,
