@@ -1,6 +1,6 @@
 SEEDS ?= 1-5000
 
-.PHONY: torture help run run-seaweedfs test modules check build docs proto unit e2e bench
+.PHONY: torture help run run-seaweedfs run-seaweedmq test modules check build docs proto unit e2e bench
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -13,6 +13,11 @@ run-seaweedfs: ## build and serve with the records on a real SeaweedFS, installe
 	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp
 	sh e2e/install/seaweedfs.sh
 	sh e2e/install/run-on-seaweedfs.sh
+
+run-seaweedmq: ## build and serve beside a real SeaweedFS with broker and agent, with a topic that is mirrored to it, in ./data
+	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp
+	sh e2e/install/seaweedfs.sh
+	sh e2e/install/run-seaweedmq.sh
 
 docs: ## rewrite the generated pages of docs/
 	go test ./internal/config ./internal/api -update
@@ -67,6 +72,7 @@ torture: ## the long forms: SEEDS=1-5000 of power losses, fuzzing, thousands of 
 	cd e2e && go test -count=1 -timeout 30m ./crash -run Kill -for 5m
 	go test -count=1 -timeout 60m ./internal/txn -run TestReadersSeeWholeTransactionsOnce -seeds 3000
 	cd e2e && go test -count=1 -timeout 20m ./transactions -run TestKillUnderTransactions -for 5m
+	cd e2e && go test -count=1 -timeout 60m ./seaweedmq -rounds 20 -records 1000000
 
 modules: ## download the Go modules that everything needs
 	. e2e/install/retry.sh; for m in . e2e bench; do (cd $$m && retry go mod download) || exit 1; done

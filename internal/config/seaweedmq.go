@@ -15,17 +15,13 @@ type SeaweedMQ struct {
 	Filer     string   // empty: the one that the masters know
 	Namespace string
 	Publish   string // the default of topics
-	Transport string
-	Agent     string
 }
 
-// The values of --seaweedmq-publish and --seaweedmq-transport.
+// The values of --seaweedmq-publish.
 const (
 	PublishOff        = "off"
 	PublishRaw        = "raw"
 	PublishStructured = "structured"
-	TransportBroker   = "broker"
-	TransportAgent    = "agent"
 )
 
 func (s *SeaweedMQ) bind(f *pflag.FlagSet) {
@@ -38,10 +34,6 @@ func (s *SeaweedMQ) bind(f *pflag.FlagSet) {
 	f.StringVar(&s.Namespace, "seaweedmq-namespace", s.Namespace, "namespace of topics in SeaweedMQ that kelp.seaweedmq.topic does not name")
 	f.StringVar(&s.Publish, "seaweedmq-publish", s.Publish,
 		"what is mirrored of topics that do not say (kelp.seaweedmq.publish): off, raw or structured")
-	f.StringVar(&s.Transport, "seaweedmq-transport", s.Transport,
-		"how records get to SeaweedMQ: broker, by a stream to the leader of each partition; agent, by SeaweedMQ's agent, for structured topics, "+
-			"which chooses the partition by the key")
-	f.StringVar(&s.Agent, "seaweedmq-agent", s.Agent, "host:port of the agent, for --seaweedmq-transport agent")
 }
 
 // check refuses what cannot be used.
@@ -53,9 +45,6 @@ func (s *SeaweedMQ) check() error {
 	if !slices.Contains([]string{PublishOff, PublishRaw, PublishStructured}, s.Publish) {
 		bad("seaweedmq-publish", "%q is not known; choose off, raw or structured", s.Publish)
 	}
-	if s.Transport != TransportBroker && s.Transport != TransportAgent {
-		bad("seaweedmq-transport", "%q is not known; choose broker or agent", s.Transport)
-	}
 	if s.Publish != PublishOff && len(s.Masters) == 0 {
 		bad("seaweedmq-publish", "%q needs --seaweedmq-master, which names the SeaweedFS to mirror to", s.Publish)
 	}
@@ -66,9 +55,6 @@ func (s *SeaweedMQ) check() error {
 		if err := hostPort(b, true); err != nil {
 			bad("seaweedmq-broker", "%q %v; write host:port, such as 10.0.0.5:17777", b, err)
 		}
-	}
-	if err := hostPort(s.Agent, true); err != nil && s.Transport == TransportAgent {
-		bad("seaweedmq-agent", "%q %v; write host:port, such as 127.0.0.1:16777", s.Agent, err)
 	}
 	return errors.Join(errs...)
 }

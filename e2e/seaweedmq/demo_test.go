@@ -1,0 +1,53 @@
+package seaweedmq
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"kelp/e2e/foreign"
+	"kelp/e2e/harness"
+)
+
+// What make run-seaweedmq does, once.
+func TestDemo(t *testing.T) {
+	binary := os.Getenv("KELP_E2E_BINARY")
+	if binary == "" {
+		binary = filepath.Join(t.TempDir(), "kelp")
+		c := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/kelp")
+		c.Dir = foreign.Root()
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, "sh", filepath.Join(foreign.Root(), "e2e", "install", "run-seaweedmq.sh"), "once")
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) } // it ends what it started
+	c.WaitDelay = 10 * time.Second
+	c.Env = append(os.Environ(), "DEMO_DATA="+t.TempDir(), "DEMO_KELP="+binary, "DEMO_WEED="+harness.WeedBinary())
+	for _, name := range []string{"MASTER", "VOLUME", "FILER", "BROKER", "AGENT", "KAFKA", "REGISTRY", "HTTP"} {
+		port, err := harness.FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Env = append(c.Env, "DEMO_"+name+"="+strconv.Itoa(port))
+	}
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		`{"customer":"Ada","total":12.5,"kafka_partition":0,"kafka_offset":0}`, `"customer":"Bea","total":99.9`,
+		`"customer":"Cleo","total":null`, "kafka.orders  structured  true       3          0    3",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%s is not in\n%s", want, out)
+		}
+	}
+}
