@@ -13,6 +13,7 @@ import (
 // less may grow, as it would only be memory that nobody uses, and what is free is given back.
 const (
 	busyPercent  = 400
+	ofGo         = 100 // Go's own, with which a server begins
 	leastPercent = 25
 	// quieter is by how much less may grow once it is quiet, each time.
 	quieter = 4
@@ -33,8 +34,7 @@ func (n *Node) limitMemory(bytes int64) {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(bytes / 16 * 13)
 	}
-	const ofGo = 100
-	before := debug.SetGCPercent(busyPercent)
+	before := debug.SetGCPercent(ofGo)
 	if ours := before == leastPercent || before == busyPercent; before != ofGo && !ours { // ours: another node in this process
 		debug.SetGCPercent(before)
 		return
@@ -75,7 +75,7 @@ func (p *pace) waited() (changed bool) {
 func paceCollector(ctx context.Context) {
 	ends := make(chan struct{}, 1)
 	watchCollections(ctx, ends)
-	p := pace{percent: busyPercent, last: time.Now()}
+	p := pace{percent: ofGo, last: time.Now()}
 	quiet := time.NewTimer(quietAfter)
 	defer quiet.Stop()
 	for {
