@@ -69,7 +69,7 @@ func Defaults() Options {
 type Machine struct {
 	o         Options
 	groups    map[string]*group                // with the soft state
-	saved     map[string]groupRecord           // what the records say
+	saved     map[string][]byte                // classic groups as their records have them: groupRecord
 	consumers map[string]*consumerGroup        // those of the consumer protocol; no id is in groups as well
 	offsets   map[string]map[partition]*offset // by group
 
@@ -87,7 +87,7 @@ type Machine struct {
 // New makes an empty machine.
 func New(o Options) *Machine {
 	return &Machine{
-		o: o, groups: map[string]*group{}, saved: map[string]groupRecord{}, consumers: map[string]*consumerGroup{},
+		o: o, groups: map[string]*group{}, saved: map[string][]byte{}, consumers: map[string]*consumerGroup{},
 		offsets: map[string]map[partition]*offset{}, rebalancing: map[string]time.Time{},
 		txns: map[int64]*openTxn{}, ended: map[int64]uint64{},
 		counted: counts{took: statelog.NewDurations(rebalanceBounds...)},
@@ -143,7 +143,8 @@ type Client struct{ ID, Host string }
 // Loaded implements statelog.Machine: members have a whole session to come back.
 func (m *Machine) Loaded(in statelog.Input) statelog.Effects {
 	var e statelog.Effects
-	for id, saved := range m.saved {
+	for id, value := range m.saved {
+		saved, _ := readGroup(value) // was read by Apply
 		g := saved.group(id)
 		m.groups[id] = g
 		for _, mb := range g.members {
@@ -197,8 +198,8 @@ func (m *Machine) Timeout(in statelog.Input, key string) statelog.Effects {
 // Records implements statelog.Machine.
 func (m *Machine) Records() iter.Seq[statelog.Record] {
 	return func(yield func(statelog.Record) bool) {
-		for id, saved := range m.saved {
-			if !yield(saved.record(id)) {
+		for id, value := range m.saved {
+			if !yield(statelog.Record{Key: groupKey(id), Value: value}) {
 				return
 			}
 		}

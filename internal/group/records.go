@@ -36,6 +36,13 @@ type offset struct {
 // groupRecord is what a group's record says.
 type groupRecord struct{ kmsg.GroupMetadataValue }
 
+// readGroup reads the value of a group's record.
+func readGroup(value []byte) (groupRecord, error) {
+	var r groupRecord
+	err := r.ReadFrom(value)
+	return r, err
+}
+
 func offsetKey(group string, p partition) []byte {
 	key := kmsg.NewOffsetCommitKey()
 	key.Version, key.Group, key.Topic, key.Partition = offsetKeyVersion, group, p.topic, p.index
@@ -187,10 +194,9 @@ func (m *Machine) applyGroup(r statelog.Record) error {
 		delete(m.saved, key.Group)
 		return nil
 	}
-	value := kmsg.NewGroupMetadataValue()
-	if err := value.ReadFrom(r.Value); err != nil {
+	if _, err := readGroup(r.Value); err != nil {
 		return fmt.Errorf("group value: %w", err)
 	}
-	m.saved[key.Group] = groupRecord{value}
+	m.saved[key.Group] = r.Value
 	return nil
 }
