@@ -37,7 +37,9 @@ var rebalanceBounds = []time.Duration{
 	5 * time.Minute,
 }
 
-// Stats counts; at most so many partitions' offsets are listed, those of the first groups by name.
+// Stats counts; at most so many partitions' offsets are listed. Groups that have members come first, as their lag
+// is what somebody waits for, then those that committed last; a group is listed whole or not at all, so that
+// what it adds up to is right.
 func (m *Machine) Stats(most int) Stats {
 	s := Stats{
 		Groups: map[Kind]int{}, Members: map[string]int{classicType: 0, consumerType: 0},
@@ -58,13 +60,15 @@ func (m *Machine) Stats(most int) Stats {
 
 func (s *Stats) listOffsets(m *Machine, most int) {
 	names := make([]string, 0, len(m.offsets))
+	rank := make(map[string]groupRank, len(m.offsets))
 	for id := range m.offsets {
 		if m.groups[id] == nil && m.consumers[id] == nil { // a simple consumer's
 			s.Groups[Kind{classicType, string(empty)}]++
 		}
 		names = append(names, id)
+		rank[id] = m.rank(id)
 	}
-	slices.Sort(names)
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(rank[a].compare(rank[b]), strings.Compare(a, b)) })
 	for _, id := range names {
 		if len(s.Offsets)+len(m.offsets[id]) > most {
 			s.Left += len(m.offsets[id])
@@ -77,6 +81,37 @@ func (s *Stats) listOffsets(m *Machine, most int) {
 	slices.SortFunc(s.Offsets, func(a, b CommittedOffset) int {
 		return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
+}
+
+// groupRank says how much the lag of a group is worth showing.
+type groupRank struct {
+	members     bool
+	committedMs int64 // the last commit; 0 for groups with members, whose order should stay
+}
+
+func (m *Machine) rank(id string) groupRank {
+	if g := m.groups[id]; g != nil && len(g.members) > 0 {
+		return groupRank{members: true}
+	}
+	if g := m.consumers[id]; g != nil && len(g.members) > 0 {
+		return groupRank{members: true}
+	}
+	var r groupRank
+	for _, o := range m.offsets[id] {
+		r.committedMs = max(r.committedMs, o.committedMs)
+	}
+	return r
+}
+
+// compare puts what is worth more first.
+func (r groupRank) compare(other groupRank) int {
+	switch {
+	case r.members && !other.members:
+		return -1
+	case other.members && !r.members:
+		return 1
+	}
+	return cmp.Compare(other.committedMs, r.committedMs)
 }
 
 // counts is what has happened since the machine was loaded.

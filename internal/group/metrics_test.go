@@ -39,3 +39,36 @@ func TestStatsCountWhatHappened(t *testing.T) {
 		t.Errorf("%+v, %d left", got.Offsets, got.Left)
 	}
 }
+
+// The lag of groups that somebody reads in is shown before that of others, and of those the last to commit.
+func TestStatsListGroupsByWhatIsGoingOnInThem(t *testing.T) {
+	s := newScript(t)
+	s.cluster = s.cluster.with(map[string]string{"t": "4"})
+	for _, c := range []string{
+		"commit a-old - -1 t:0=1", "wait 1s", "commit b-new - -1 t:0=2", "commit b-new - -1 t:1=2", "wait 1s", "commit c-newest - -1 t:0=3",
+		"join d - v=3", "wait 2s", "sync d $1 1 $1=t:0", "commit d $1 1 t:0=4",
+		"beat e a 0 topics=t", "commit e a 2 t:0=5",
+	} {
+		s.command(strings.Fields(c))
+	}
+	for most, want := range []struct {
+		groups string
+		left   int
+	}{
+		{"", 6},
+		{"d", 5},
+		{"d e", 4},
+		{"c-newest d e", 3},
+		{"a-old c-newest d e", 2},
+		{"b-new b-new c-newest d e", 1},
+		{"a-old b-new b-new c-newest d e", 0},
+	} {
+		got, names := s.m.Stats(most), []string{}
+		for _, o := range got.Offsets {
+			names = append(names, o.Group)
+		}
+		if strings.Join(names, " ") != want.groups || got.Left != want.left {
+			t.Errorf("of at most %d: %v, %d left out; want %s, %d", most, names, got.Left, want.groups, want.left)
+		}
+	}
+}

@@ -33,8 +33,9 @@ var (
 	rebalancesDesc = describe("group_rebalances_total", "Rebalances that began.", "protocol")
 	tookDesc       = describe("group_rebalance_seconds", "How long rebalances took until every member had its partitions.")
 	commitsDesc    = describe("group_commits_total", "Offsets that were committed.")
-	lagDesc        = describe("group_lag_records", "Records after a group's committed offset.", "group", "topic", "partition")
-	leftDesc       = describe("group_lag_left_out", "Partitions of groups whose lag is not shown, as there would be too many.")
+	lagDesc        = describe("group_lag_records", "Records after a group's committed offset. Of more than can be shown, groups with "+
+		"members come first, then those that committed last.", "group", "topic", "partition")
+	leftDesc = describe("group_lag_left_out", "Partitions of groups whose lag is not shown, as there would be more than 1000.")
 )
 
 func describe(name, text string, labels ...string) *prometheus.Desc {
