@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -69,7 +70,8 @@ type group struct {
 
 type member struct {
 	cmd  *exec.Cmd
-	read int // records; the group's mutex guards it
+	read int // records; the group's mutex guards it and what follows
+	last int // the newest value
 	done chan struct{}
 }
 
@@ -154,10 +156,12 @@ func chosen() []string {
 	return clients
 }
 
-func (f *fleet) topics() {
+func (f *fleet) topics() { f.topicsFor(chosen()) }
+
+func (f *fleet) topicsFor(clients []string) {
 	cl := f.client()
 	defer cl.Close()
-	for _, name := range chosen() {
+	for _, name := range clients {
 		if harness.Target() == harness.Kafka && strings.Contains(name, "0.11") {
 			continue // Apache Kafka 4 no longer answers it
 		}
@@ -173,13 +177,14 @@ func (f *fleet) topics() {
 type writer struct {
 	cancel context.CancelFunc
 	done   chan int
+	newest atomic.Int64 // that is acknowledged
 }
 
 var written int // by all writers, so that a value is there once
 
 func (f *fleet) write() *writer {
 	ctx, cancel := context.WithCancel(f.t.Context())
-	w := &writer{cancel, make(chan int, 1)}
+	w := &writer{cancel: cancel, done: make(chan int, 1)}
 	cl := f.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordRetries(1000), kgo.RecordDeliveryTimeout(patience))
 	go func() {
 		defer cl.Close()
@@ -194,6 +199,7 @@ func (f *fleet) write() *writer {
 			if err := cl.ProduceSync(context.WithoutCancel(ctx), batch...).FirstErr(); err != nil {
 				f.t.Errorf("write %d: %v", written, err)
 			}
+			w.newest.Store(int64(written))
 			<-tick.C
 		}
 		w.done <- written
@@ -257,6 +263,7 @@ func (f *fleet) startAs(client string, g *group) *member {
 				g.mu.Lock()
 				g.seen[value]++
 				m.read++
+				m.last = max(m.last, value)
 				g.mu.Unlock()
 			}
 		}
