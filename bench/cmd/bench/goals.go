@@ -56,6 +56,8 @@ var goals = []report.Goal{
 	{Scenario: "group-commits", Metric: "commits/s", Pair: fsyncPair, AtLeast: 1},
 	{Scenario: "group-commits", Metric: "commits/s", Pair: osPair, AtLeast: 1},
 	{Scenario: "group-idle", Metric: "MB per 1000 members", Pair: fsyncPair, AtMost: 1},
+	{Scenario: "group-idle-classic", Metric: "MB per 1000 members", Pair: fsyncPair, AtMost: 1},
+	{Scenario: "group-idle-consumer", Metric: "MB per 1000 members", Pair: fsyncPair, AtMost: 1},
 	{Scenario: "txn-1", Metric: "transactions/s", Pair: osPair, AtLeast: 1.5},
 	{Scenario: "txn-16", Metric: "transactions/s", Pair: osPair, AtLeast: 1.5},
 	{Scenario: "seaweedfs-produce", Metric: "MB/s", Pair: weedPair, AtLeast: 0.4},
