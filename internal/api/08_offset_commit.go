@@ -16,7 +16,7 @@ import (
 // topics that are not there fail by themselves.
 //
 // Version notes: v1 member and generation. v2-4 retention of the offset. v6 leader epoch. v7
-// static members. v10 topic ids.
+// static members. v9 a generation of a group that is not there is GROUP_ID_NOT_FOUND. v10 topic ids.
 func (g *groups) offsetCommit(_ context.Context, r *Request) Reply {
 	req := r.Body.(*kmsg.OffsetCommitRequest)
 	all := req.Topics

@@ -71,6 +71,8 @@ func (m *Machine) mayCommit(e *statelog.Effects, in statelog.Input, req *kmsg.Of
 	}
 	g := m.groups[req.Group]
 	switch {
+	case g == nil && generation >= 0 && req.Version >= 9:
+		return kerr.GroupIDNotFound, nil
 	case g == nil && generation >= 0:
 		return kerr.IllegalGeneration, nil
 	case g == nil, generation < 0 && g.phase == empty:
