@@ -53,6 +53,7 @@ var mayImport = map[string][]string{
 	"schema/avro":       {"schema", "schema/jsontree", "schema/record"},
 	"schema/protobuf":   {"schema", "schema/record"},
 	"schema/jsonschema": {"schema", "schema/jsontree", "schema/record"},
+	"schema/schematest": {"schema", "schema/record"},
 	"schema/registry":   {"schema", "statelog"},
 	"schema/tags":       {"schema", "schema/jsontree", "schema/protobuf"},
 	"schema/rest":       {"schema", "schema/registry", "schema/tags", "telemetry"},

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"kelp/internal/schema/record"
+	"kelp/internal/schema/schematest"
 )
 
 func mustCodec(t testing.TB, s *Schema) *codec {
@@ -194,7 +195,7 @@ var inexact = map[string]bool{
 }
 
 func TestEnvelopeVectors(t *testing.T) {
-	for _, c := range load[envelopeCase](t, "envelope.json") {
+	for _, c := range schematest.Load[envelopeCase](t, "envelope.json") {
 		t.Run(c.Name, func(t *testing.T) {
 			s := mustParse(t, c.Schema, flatten(c.References)...)
 			if sum := md5.Sum([]byte(s.Canonical())); len(c.References) == 0 && c.GUID != "" {
@@ -246,7 +247,7 @@ func flatten(refs []reference) []reference {
 
 func TestBadPayloads(t *testing.T) {
 	type bad struct{ Name, Schema, Hex string }
-	for _, c := range load[bad](t, "bad_payloads.json") {
+	for _, c := range schematest.Load[bad](t, "bad_payloads.json") {
 		b, err := hex.DecodeString(c.Hex)
 		if err != nil {
 			t.Fatal(err)

@@ -8,10 +8,11 @@ import (
 
 	"kelp/internal/schema"
 	"kelp/internal/schema/record"
+	"kelp/internal/schema/schematest"
 )
 
 func FuzzAvroParse(f *testing.F) {
-	for _, c := range load[compatCase](f, "compat_avro.json") {
+	for _, c := range schematest.Load[compatCase](f, "compat_avro.json") {
 		f.Add(c.Old)
 		f.Add(c.New)
 	}
@@ -30,7 +31,7 @@ func FuzzAvroParse(f *testing.F) {
 		if again.Canonical() != s.Canonical() {
 			t.Errorf("canonical text %s becomes %s", s.Canonical(), again.Canonical())
 		}
-		if _, _, ok := incompatible(s.ReadsFrom(s, schema.CompareOptions{})); !ok && !clashes(s) {
+		if _, _, ok := schematest.Incompatible(s.ReadsFrom(s, schema.CompareOptions{})); !ok && !clashes(s) {
 			t.Errorf("%s does not read itself", s.Canonical())
 		}
 	})
@@ -48,7 +49,7 @@ func clashes(s *Schema) bool {
 
 func FuzzAvroDecode(f *testing.F) {
 	var codecs []*codec
-	for _, c := range load[envelopeCase](f, "envelope.json") {
+	for _, c := range schematest.Load[envelopeCase](f, "envelope.json") {
 		codecs = append(codecs, mustCodec(f, mustParse(f, c.Schema, flatten(c.References)...)))
 		f.Add(uint8(len(codecs)-1), c.body(f))
 	}
@@ -83,7 +84,7 @@ func FuzzAvroDecode(f *testing.F) {
 }
 
 func FuzzAvroCompare(f *testing.F) {
-	for _, c := range load[compatCase](f, "compat_avro.json") {
+	for _, c := range schematest.Load[compatCase](f, "compat_avro.json") {
 		f.Add(c.Old, c.New)
 	}
 	f.Fuzz(func(t *testing.T, older, newer string) {

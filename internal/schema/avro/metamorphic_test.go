@@ -9,6 +9,7 @@ import (
 
 	"kelp/internal/schema"
 	"kelp/internal/schema/jsontree"
+	"kelp/internal/schema/schematest"
 )
 
 // mixed returns a text that says the same: members in another order, white space between tokens.
@@ -32,7 +33,7 @@ func mixed(t testing.TB, text string, r *rand.Rand) string {
 }
 
 func described(s, w *Schema) string {
-	_, changes, ok := incompatible(s.ReadsFrom(w, schema.CompareOptions{}))
+	_, changes, ok := schematest.Incompatible(s.ReadsFrom(w, schema.CompareOptions{}))
 	return fmt.Sprint(ok, changes)
 }
 
@@ -40,11 +41,11 @@ func described(s, w *Schema) string {
 // and unknown properties change no verdict; every schema reads itself.
 func TestWhatDoesNotMatter(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, c := range load[compatCase](t, "compat_avro.json") {
+	for _, c := range schematest.Load[compatCase](t, "compat_avro.json") {
 		older, newer := mustParse(t, c.Old, c.OldRefs...), mustParse(t, c.New, c.NewRefs...)
 		want := described(newer, older)
 		for _, s := range []*Schema{older, newer} {
-			if _, changes, ok := incompatible(s.ReadsFrom(s, schema.CompareOptions{})); !ok && !clashes(s) {
+			if _, changes, ok := schematest.Incompatible(s.ReadsFrom(s, schema.CompareOptions{})); !ok && !clashes(s) {
 				t.Errorf("%s: %s does not read itself: %v", c.Name, s.Canonical(), changes)
 			}
 		}

@@ -5,8 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"kelp/internal/schema"
-	"kelp/internal/schema/record"
+	"kelp/internal/schema/schematest"
 )
 
 // orderText and its payload of about 1 KiB stand for a common document.
@@ -38,44 +37,7 @@ func orderPayload(t testing.TB) (*codec, []byte) {
 
 func BenchmarkPayload(b *testing.B) {
 	k, payload := orderPayload(b)
-	r, exact, err := record.Exact(k, payload)
-	if err != nil || !exact {
-		b.Fatal(exact, err)
-	}
-	for _, c := range []struct {
-		name string
-		do   func()
-	}{
-		{"validate", func() { _ = k.Validate(payload) }},
-		{"decode", func() { _, _ = k.Decode(payload) }},
-		{"encode", func() { _, _ = k.Encode(r) }},
-		{"exact", func() { _, _, _ = record.Exact(k, payload) }},
-		{"json", func() { _, _ = k.AppendJSON(nil, payload) }},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(payload)))
-			for b.Loop() {
-				c.do()
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
-		})
-	}
+	schematest.Benchmark(b, k, payload)
 }
 
-func BenchmarkSchema(b *testing.B) {
-	older := mustParse(b, orderText)
-	b.Run("parse", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			mustParse(b, orderText)
-		}
-	})
-	b.Run("compare", func(b *testing.B) {
-		b.ReportAllocs()
-		newer := mustParse(b, orderText)
-		for b.Loop() {
-			newer.ReadsFrom(older, schema.CompareOptions{})
-		}
-	})
-}
+func BenchmarkSchema(b *testing.B) { schematest.BenchmarkText(b, Format{}, orderText) }

@@ -14,6 +14,7 @@ import (
 
 	"kelp/internal/schema"
 	"kelp/internal/schema/record"
+	"kelp/internal/schema/schematest"
 )
 
 func mustCodec(t testing.TB, s *Schema) *codec {
@@ -45,7 +46,7 @@ func (c envelopeCase) body(t testing.TB) []byte {
 var inexact = map[string]bool{"json/edge/whitespace": true, "json/edge/dup-keys": true, "json/edge/num-forms": true}
 
 func TestEnvelopeVectors(t *testing.T) {
-	for _, c := range load[envelopeCase](t, "envelope.json") {
+	for _, c := range schematest.Load[envelopeCase](t, "envelope.json") {
 		s := mustParse(t, c.Schema)
 		sum := md5.Sum([]byte(s.Canonical()))
 		if got := hex.EncodeToString(sum[:]); c.GUID != "" && got != strings.ReplaceAll(c.GUID, "-", "") {
@@ -80,7 +81,7 @@ func TestEnvelopeVectors(t *testing.T) {
 
 func TestBadPayloads(t *testing.T) {
 	type bad struct{ Name, Schema, Hex string }
-	for _, c := range load[bad](t, "bad_payloads.json") {
+	for _, c := range schematest.Load[bad](t, "bad_payloads.json") {
 		b, err := hex.DecodeString(c.Hex)
 		if err != nil {
 			t.Fatal(err)

@@ -8,10 +8,11 @@ import (
 
 	"kelp/internal/schema"
 	"kelp/internal/schema/record"
+	"kelp/internal/schema/schematest"
 )
 
 func FuzzJSONSchemaParse(f *testing.F) {
-	for _, c := range load[compatCase](f, "compat_json.json") {
+	for _, c := range schematest.Load[compatCase](f, "compat_json.json") {
 		f.Add(c.Old)
 		f.Add(c.New)
 	}
@@ -27,7 +28,7 @@ func FuzzJSONSchemaParse(f *testing.F) {
 		if err != nil || again.Canonical() != s.Canonical() {
 			t.Fatalf("the canonical text %s becomes %v: %v", s.Canonical(), again, err)
 		}
-		if _, changes, ok := incompatible(s.ReadsFrom(again, schema.CompareOptions{})); !ok {
+		if _, changes, ok := schematest.Incompatible(s.ReadsFrom(again, schema.CompareOptions{})); !ok {
 			t.Errorf("%s does not read itself: %v", s.Canonical(), changes)
 		}
 		k, err := s.Codec(record.Options{})
@@ -43,7 +44,7 @@ func FuzzJSONSchemaParse(f *testing.F) {
 
 func FuzzJSONDecode(f *testing.F) {
 	var codecs []*codec
-	for _, c := range load[envelopeCase](f, "envelope.json") {
+	for _, c := range schematest.Load[envelopeCase](f, "envelope.json") {
 		codecs = append(codecs, mustCodec(f, mustParse(f, c.Schema)))
 		f.Add(uint8(len(codecs)-1), c.body(f))
 	}
@@ -71,7 +72,7 @@ func FuzzJSONDecode(f *testing.F) {
 }
 
 func FuzzJSONSchemaCompare(f *testing.F) {
-	for _, c := range load[compatCase](f, "compat_json.json") {
+	for _, c := range schematest.Load[compatCase](f, "compat_json.json") {
 		f.Add(c.Old, c.New)
 	}
 	f.Fuzz(func(t *testing.T, older, newer string) {

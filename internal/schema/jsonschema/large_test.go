@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"kelp/internal/schema"
+	"kelp/internal/schema/schematest"
 )
 
 // TestLargeTexts: large texts of the kinds that cost most are read and compared
@@ -37,7 +38,7 @@ func TestLargeTexts(t *testing.T) {
 			if name == "allOf" {
 				continue // its comparison is given up: see TestLargeComparisonsEnd
 			}
-			if _, changes, ok := incompatible(s.ReadsFrom(mustParse(t, text), schema.CompareOptions{})); !ok {
+			if _, changes, ok := schematest.Incompatible(s.ReadsFrom(mustParse(t, text), schema.CompareOptions{})); !ok {
 				t.Errorf("%s does not read itself: %v", name, changes[:min(3, len(changes))])
 			}
 		}

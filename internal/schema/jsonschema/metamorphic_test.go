@@ -8,6 +8,7 @@ import (
 
 	"kelp/internal/schema"
 	"kelp/internal/schema/jsontree"
+	"kelp/internal/schema/schematest"
 )
 
 // mixed returns a text that says the same with its members in another order.
@@ -31,7 +32,7 @@ func mixed(t testing.TB, text string, r *rand.Rand) string {
 }
 
 func described(s, w *Schema, lenient bool) string {
-	_, changes, ok := incompatible(s.ReadsFrom(w, schema.CompareOptions{Lenient: lenient}))
+	_, changes, ok := schematest.Incompatible(s.ReadsFrom(w, schema.CompareOptions{Lenient: lenient}))
 	return fmt.Sprint(ok, changes)
 }
 
@@ -39,11 +40,11 @@ func described(s, w *Schema, lenient bool) string {
 // descriptions change no verdict; every schema reads itself; LENIENT never refuses more.
 func TestWhatDoesNotMatter(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, c := range load[compatCase](t, "compat_json.json") {
+	for _, c := range schematest.Load[compatCase](t, "compat_json.json") {
 		older, newer := mustParse(t, c.Old, c.OldRefs...), mustParse(t, c.New, c.NewRefs...)
 		want := described(newer, older, false)
 		for _, s := range []*Schema{older, newer} {
-			if _, changes, ok := incompatible(s.ReadsFrom(s, schema.CompareOptions{})); !ok {
+			if _, changes, ok := schematest.Incompatible(s.ReadsFrom(s, schema.CompareOptions{})); !ok {
 				t.Errorf("%s: %s does not read itself: %v", c.Name, s.Canonical(), changes)
 			}
 		}
@@ -66,7 +67,7 @@ func TestWhatDoesNotMatter(t *testing.T) {
 
 // TestTrueAndFalse: nothing can break a reader that takes everything, or one whose writers write nothing.
 func TestTrueAndFalse(t *testing.T) {
-	for _, c := range load[compatCase](t, "compat_json.json") {
+	for _, c := range schematest.Load[compatCase](t, "compat_json.json") {
 		if len(c.NewRefs) > 0 {
 			continue
 		}
@@ -145,7 +146,7 @@ func TestLargeComparisonsEnd(t *testing.T) {
 		return b.String()
 	}
 	older, newer := mustParse(t, chain(`{"type":"string"}`)), mustParse(t, chain(`{"type":"integer"}`))
-	if _, _, ok := incompatible(newer.ReadsFrom(older, schema.CompareOptions{})); ok {
+	if _, _, ok := schematest.Incompatible(newer.ReadsFrom(older, schema.CompareOptions{})); ok {
 		t.Error("a change below many references is not seen")
 	}
 	if _, err := mustCodec(t, older).RecordType(); err == nil {
@@ -159,7 +160,7 @@ func TestLargeComparisonsEnd(t *testing.T) {
 		return `{"anyOf":[` + strings.Join(parts, ",") + `]}`
 	}
 	older, newer = mustParse(t, alternatives("string")), mustParse(t, alternatives("integer"))
-	if _, _, ok := incompatible(newer.ReadsFrom(older, schema.CompareOptions{})); ok {
+	if _, _, ok := schematest.Incompatible(newer.ReadsFrom(older, schema.CompareOptions{})); ok {
 		t.Error("alternatives that all differ are not seen")
 	}
 }

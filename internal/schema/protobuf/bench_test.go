@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/dynamicpb"
 
-	"kelp/internal/schema"
 	"kelp/internal/schema/record"
+	"kelp/internal/schema/schematest"
 )
 
 // orderText and its payload of 1 KiB stand for a common record: ids, names, times, lines, a map.
@@ -54,42 +54,18 @@ func orderPayload(t testing.TB) (*codec, []byte) {
 
 func BenchmarkPayload(b *testing.B) {
 	c, payload := orderPayload(b)
-	r, exact, err := record.Exact(c, payload)
-	if err != nil || !exact {
-		b.Fatal(exact, err)
-	}
-	run := func(name string, f func()) {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(payload)))
-			for b.Loop() {
-				f()
-			}
-		})
-	}
-	run("validate", func() { _ = c.Validate(payload) })
-	run("decode", func() { _, _ = c.Decode(payload) })
-	run("encode", func() { _, _ = c.Encode(r) })
-	run("exact", func() { _, _, _ = record.Exact(c, payload) })
-	run("json", func() { _, _ = c.AppendJSON(nil, payload) })
-	// What the walk of the wire format is instead of.
-	run("dynamicpb", func() { _ = proto.Unmarshal(payload, dynamicpb.NewMessage(c.shape.desc)) })
+	schematest.Benchmark(b, c, payload)
+	b.Run("dynamicpb", func(b *testing.B) { // what the walk of the wire format is instead of
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = proto.Unmarshal(payload, dynamicpb.NewMessage(c.shape.desc))
+		}
+	})
 }
 
 func BenchmarkSchema(b *testing.B) {
+	schematest.BenchmarkText(b, Format{}, orderText)
 	s := mustParse(b, orderText)
-	b.Run("parse", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			_, _ = parse(schema.Source{Text: orderText})
-		}
-	})
-	b.Run("compare", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			s.ReadsFrom(s, schema.CompareOptions{})
-		}
-	})
 	b.Run("codec", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

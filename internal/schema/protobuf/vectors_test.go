@@ -4,46 +4,19 @@ import (
 	"crypto/md5" //nolint:gosec // the registry's guid is an MD5
 	"encoding/hex"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
 	"kelp/internal/schema"
+	"kelp/internal/schema/schematest"
 )
 
 // The files in testdata are what Confluent's registry and serializers said and wrote.
-func readVectors[T any](t testing.TB, name string) []T {
-	t.Helper()
-	raw, err := os.ReadFile("testdata/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []T
-	if err := json.Unmarshal(raw, &all); err != nil {
-		t.Fatal(err)
-	}
-	if len(all) == 0 {
-		t.Fatalf("%s has no cases", name)
-	}
-	return all
-}
+func readVectors[T any](t testing.TB, name string) []T { return schematest.Load[T](t, name) }
 
-type reference struct {
-	Name       string
-	Subject    string
-	Version    int
-	Schema     string
-	References []reference
-}
+type reference = schematest.Reference
 
-func flatten(refs []reference) []schema.Dependency {
-	var all []schema.Dependency
-	for _, r := range refs {
-		all = append(all, flatten(r.References)...)
-		all = append(all, schema.Dependency{Name: r.Name, Text: r.Schema})
-	}
-	return all
-}
+func flatten(refs []reference) []schema.Dependency { return schematest.Dependencies(refs) }
 
 func mustParse(t testing.TB, text string, refs ...reference) *Schema {
 	t.Helper()
