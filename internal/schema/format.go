@@ -46,6 +46,9 @@ type Dependency struct {
 type Source struct {
 	Text         string
 	Dependencies []Dependency
+	// Stored says that the text is registered already, maybe long ago: what earlier registries took is taken, such as
+	// defaults in Avro that do not fit their type.
+	Stored bool
 }
 
 // Format parses the texts of one schema type.

@@ -43,6 +43,7 @@ func Parse(source schema.Source) (*Schema, error) {
 		return nil, fmt.Errorf("%w: more than %d references", schema.ErrInvalid, schema.MaxDependencies)
 	}
 	p := newParser()
+	p.stored = source.Stored
 	s := &Schema{}
 	for _, d := range source.Dependencies {
 		n, err := p.parse(d.Text)

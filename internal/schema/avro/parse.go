@@ -34,6 +34,7 @@ type parser struct {
 	pending []*node // unresolved names of the text at hand, to be filled in at its end
 	records []*node // of the text at hand, for the checks that need resolved types
 	unions  []*node
+	stored  bool // neither defaults nor namespaces are checked
 }
 
 func newParser() *parser { return &parser{names: map[string]*node{}} }
@@ -95,7 +96,7 @@ func (p *parser) resolve(root *node) (*node, error) {
 	}
 	for _, r := range p.records {
 		for _, f := range r.fields {
-			if f.deflt != nil && !validDefault(f.typ, f.deflt, 0) {
+			if f.deflt != nil && !p.stored && !validDefault(f.typ, f.deflt, 0) {
 				return nil, fmt.Errorf("invalid default for field %s: %s not a %s",
 					f.name, f.deflt.Print(jsontree.Doubles), f.typ.fullName())
 			}
@@ -364,7 +365,7 @@ func (p *parser) define(n *node, t *jsontree.Node, reserved map[string]bool) (*n
 	}
 	full := n.name.full()
 	for part := range strings.SplitSeq(full, ".") {
-		if err := checkName(part); err != nil {
+		if err := checkName(part); err != nil && !p.stored {
 			return nil, err
 		}
 	}

@@ -130,7 +130,7 @@ func (c *Client) Check(ctx context.Context, subject string, number int32, d sche
 // Source gives a version's text with everything that it refers to. A Protobuf text that a registry
 // printed cannot always be parsed (map entries as messages): its descriptor is asked for first.
 func (c *Client) Source(ctx context.Context, v *schema.Version) (schema.Source, error) {
-	source := schema.Source{Text: v.Text}
+	source := schema.Source{Text: v.Text, Stored: true}
 	if v.Type == schema.Protobuf {
 		var b versionBody
 		query := url.Values{"format": {"serialized"}}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -21,9 +22,16 @@ func (r *Registry) parse(ctx context.Context, t schema.Type, source schema.Sourc
 	if len(source.Text) > schema.MaxTextBytes {
 		return nil, schema.TooLarge()
 	}
+	strict := source
+	strict.Stored = false
 	key := keyOf(t, source)
-	if s := r.parsed.get(key); s != nil {
-		return s, nil
+	for _, k := range []parsedKey{keyOf(t, strict), key} { // what passes for a new text is the same when it is stored
+		if s := r.parsed.get(k); s != nil {
+			return s, nil
+		}
+		if !source.Stored {
+			break
+		}
 	}
 	var s schema.Schema
 	err := r.work(ctx, func() (err error) {
@@ -58,7 +66,7 @@ func (r *Registry) work(ctx context.Context, f func() error) error {
 
 // parseVersion parses what is registered.
 func (r *Registry) parseVersion(ctx context.Context, v *schema.Version) (schema.Schema, error) {
-	source := schema.Source{Text: v.Text}
+	source := schema.Source{Text: v.Text, Stored: true}
 	if len(v.References) > 0 {
 		var err error
 		if source, err = r.Source(ctx, v); err != nil {
@@ -78,6 +86,7 @@ func keyOf(t schema.Type, source schema.Source) (key parsedKey) {
 		h.Write([]byte(s))
 	}
 	part(string(t))
+	part(strconv.FormatBool(source.Stored))
 	part(source.Text)
 	for _, d := range source.Dependencies {
 		part(d.Name)

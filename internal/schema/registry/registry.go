@@ -136,7 +136,7 @@ func (r *Registry) Source(ctx context.Context, v *schema.Version) (schema.Source
 		_, found, err := m.Resolve(v.Subject, v.References, true)
 		return found, err
 	})
-	return schema.Source{Text: v.Text, Dependencies: dependencies}, err
+	return schema.Source{Text: v.Text, Dependencies: dependencies, Stored: true}, err
 }
 
 // View gives a version's text in a form of its format; an empty name gives the canonical text.
