@@ -2,6 +2,8 @@ package schema
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -157,7 +159,11 @@ func (u ConfigUpdate) Apply(old Config) (Config, error) {
 		clearMember(&old, name)
 	}
 	if err := json.Unmarshal(changed, &old); err != nil {
-		return old, refuse(http.StatusBadRequest, "the config cannot be read: %v", err)
+		words := err.Error()
+		if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			words = fmt.Sprintf("its member %s cannot be a JSON %s", kind.Field, kind.Value)
+		}
+		return old, refuse(http.StatusBadRequest, "the config cannot be read: %s", words)
 	}
 	if old.CompatibilityLevel != "" && old.CompatibilityLevel != level {
 		if old.CompatibilityLevel, err = ParseLevel(string(old.CompatibilityLevel)); err != nil {
