@@ -166,7 +166,7 @@ func (f *schemaFlags) with(c *cobra.Command, do func(context.Context, *client.Cl
 		return err
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(c.Context(), requestTimeout)
+	ctx, cancel := context.WithTimeout(c.Context(), max(requestTimeout, 3*f.timeout)) // two attempts and the wait between
 	defer cancel()
 	if err := do(ctx, cl); errors.Is(err, client.ErrUnavailable) {
 		return fmt.Errorf("no schema registry answers at %s: start one with kelp serve, or name another with --registry (%w)",
