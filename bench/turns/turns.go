@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kelp/bench/flame"
 	"kelp/bench/proc"
 	"kelp/bench/servers"
 	"kelp/e2e/harness"
@@ -44,6 +45,7 @@ type Turn struct {
 	Behind  []proc.Process // of what the server keeps its records on, when that is not a folder
 	Started time.Duration  // from the start of the process to its first answer
 	record  func(metric string, value float64)
+	profile func(context.Context) error // takes one while something is measured, or nil
 }
 
 // Record gives a number to the report. Metrics say their unit: "MB/s", "p99 ms".
@@ -72,6 +74,12 @@ func (t *Turn) Measure(load func() error) (Usage, error) {
 			return Usage{}, fmt.Errorf("reset the memory peak: %w", err)
 		}
 	}
+	profiled := make(chan error, 1)
+	profiled <- nil
+	if t.profile != nil {
+		<-profiled
+		go func() { profiled <- t.profile(context.Background()) }()
+	}
 	began := time.Now()
 	if err := load(); err != nil {
 		return Usage{}, err
@@ -83,7 +91,7 @@ func (t *Turn) Measure(load func() error) (Usage, error) {
 	}
 	behindAfter, behindPeak, err := used(t.Behind...)
 	u.CPU, u.PeakBytes, u.BehindCPU, u.BehindPeak = after-before, peak, behindAfter-behindBefore, behindPeak
-	return u, err
+	return u, errors.Join(err, <-profiled)
 }
 
 // used sums the CPU time so far and the peaks of memory.
@@ -121,6 +129,8 @@ type Plan struct {
 	Servers   []servers.Server
 	Scenarios []Scenario
 	Log       io.Writer
+	// Profiles, when set, takes one of each Kelp while it is measured: the last round's stays.
+	Profiles *flame.Taker
 }
 
 // Run plays all turns, or those that begin before ctx ends.
@@ -167,6 +177,9 @@ func (p Plan) turn(ctx context.Context, sc Scenario, s servers.Server) (samples 
 	}}
 	if b.Behind != nil {
 		t.Behind = []proc.Process{{Pid: b.Behind.Pid()}}
+	}
+	if p.Profiles != nil && s.Kind == harness.Kelp {
+		t.profile = func(ctx context.Context) error { return p.Profiles.Take(ctx, sc.Name+"-"+s.Name) }
 	}
 	err = sc.Run(ctx, t)
 	return samples, err

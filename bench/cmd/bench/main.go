@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"kelp/bench/flame"
 	"kelp/bench/groups"
 	"kelp/bench/load"
 	"kelp/bench/proc"
@@ -52,6 +53,8 @@ func run(ctx context.Context) error {
 	dir := flag.String("dir", "", "folder on the disk to measure; empty: a temporary one")
 	out := flag.String("out", "", "NAME: write results/NAME.md and .json; empty: only print")
 	flags := flag.String("kelp-flags", "", "further flags of kelp serve, separated by spaces")
+	profiles := flag.String("profiles", "", "folder for flame graphs of Kelp while it is measured, which costs it a few per cent")
+	profileFor := flag.Duration("profile-for", 5*time.Second, "length of each profile")
 	most := flag.Duration("for", 0, "begin no further turn after this long; 0: play all. An interrupt does the same")
 	note := flag.String("note", "", "sentence for the report: what else the machine did, what was to be seen")
 	flag.Parse()
@@ -76,7 +79,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	servs, err := choose(servers.All(strings.Fields(*flags)), *against, func(s servers.Server) string { return s.Name })
+	kelpFlags, taker := profiled(strings.Fields(*flags), *profiles, *profileFor)
+	servs, err := choose(servers.All(kelpFlags), *against, func(s servers.Server) string { return s.Name })
 	if err != nil {
 		return err
 	}
@@ -91,7 +95,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	samples, err := turns.Plan{
-		Dir: filepath.Join(*dir, "turns"), Rounds: *rounds, Servers: servs, Scenarios: chosen, Log: os.Stderr,
+		Dir: filepath.Join(*dir, "turns"), Rounds: *rounds, Servers: servs, Scenarios: chosen, Log: os.Stderr, Profiles: taker,
 	}.Run(ctx)
 	if err != nil {
 		return err
@@ -112,6 +116,17 @@ func run(ctx context.Context) error {
 		}
 	}
 	return r.Markdown(os.Stdout)
+}
+
+// profileAddr is where a measured Kelp gives its profiles; only one runs at a time.
+const profileAddr = "127.0.0.1:16060"
+
+// profiled gives Kelp's flags and who takes its profiles, nobody when there is no folder for them.
+func profiled(flags []string, dir string, length time.Duration) ([]string, *flame.Taker) {
+	if dir == "" {
+		return flags, nil
+	}
+	return append(flags, "--pprof", profileAddr), &flame.Taker{Addr: profileAddr, Dir: dir, For: length}
 }
 
 // choose picks by name, in the order of the names.

@@ -156,6 +156,11 @@ func BenchmarkSend(b *testing.B) {
 	if _, err := f.WriteAt(memory, 0); err != nil {
 		b.Fatal(err)
 	}
+	whole, err := unix.Mmap(int(f.OS().Fd()), 0, fileBytes, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_POPULATE)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(whole) }()
 	for _, size := range []int{4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20} {
 		buf := make([]byte, size)
 		for name, send := range map[string]func(c *net.TCPConn, off int64) error{
@@ -168,6 +173,7 @@ func BenchmarkSend(b *testing.B) {
 				_, err := c.Write(buf)
 				return err
 			},
+			"mapped": func(c *net.TCPConn, off int64) error { _, err := c.Write(whole[off : off+int64(size)]); return err },
 			"map": func(c *net.TCPConn, off int64) error {
 				m, err := unix.Mmap(int(f.OS().Fd()), off, size, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_POPULATE)
 				if err != nil {
