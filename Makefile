@@ -1,4 +1,5 @@
 SEEDS ?= 1-5000
+CALLSEEDS ?= 1-200
 
 .PHONY: torture help run run-seaweedfs run-seaweedmq test modules check build docs proto unit e2e bench
 
@@ -66,6 +67,7 @@ bench: ## compare with Apache Kafka in turns and print the ratios (BENCH="-scena
 
 torture: ## the long forms: SEEDS=1-5000 of power losses, fuzzing, thousands of seeds of transactions, kill loops
 	go test -count=1 -timeout 2h -run TestTorture ./internal/storage/embedded -seeds $(SEEDS)
+	go test -count=1 -timeout 2h -run TestErrorAtEveryCall ./internal/storage/embedded -seeds $(CALLSEEDS)
 	go test -count=1 -timeout 2h -run TestSchedules ./internal/storage/seaweedfs -seeds $(SEEDS)
 	@for f in FuzzChunk FuzzParse FuzzRecover; do \
 		go test -run xxx -fuzz "^$$f$$" -fuzztime 2m -fuzzminimizetime 1x ./internal/storage/embedded || exit 1; done
