@@ -30,7 +30,9 @@ const (
 )
 
 // others are servers that these loads say nothing about.
-var others = map[string]string{"kelp-os": "acknowledges less", "kafka": "has no part in this", "kafka-flush": "has no part in this"}
+var others = map[string]string{
+	"kelp-os": "acknowledges less", "kafka": "has no part in this", "kafka-flush": "has no part in this", "kelp-mirror": "is for the mirror's load",
+}
 
 // Scenarios of this package; bytes are those of the catch-up.
 func Scenarios(d time.Duration, bytes int64) []turns.Scenario {
@@ -38,7 +40,7 @@ func Scenarios(d time.Duration, bytes int64) []turns.Scenario {
 	for i := range all {
 		all[i].Skip = others
 	}
-	return all
+	return append(all, mirror(d))
 }
 
 // client makes a client. What the gateway answers to the flexible versions of ApiVersions cannot be read, and it tells

@@ -62,6 +62,10 @@ func (r *Running) start(s Server, dir string) (err error) {
 		if r.Behind, err = harness.OpenSeaweedFS(filepath.Join(dir, "weed"), "-mq.broker", "-mq.broker.port="+broker); err != nil {
 			return err
 		}
+		if s.Kind == harness.Kelp {
+			o.KelpFlags = append([]string{"--seaweedmq-master", r.Behind.Master}, o.KelpFlags...)
+			break
+		}
 		registry, err := harness.FreePort()
 		if err != nil {
 			return err

@@ -60,6 +60,11 @@ func All(extra []string) []Server {
 			"weed-gateway", "SeaweedFS's own `weed mq.kafka.gateway` with one broker: acknowledges from the broker's memory", harness.Gateway,
 			harness.Options{}, seaweedMQ,
 		},
+		{
+			"kelp-mirror", "Kelp, `--durability fsync`, whose topics are mirrored to SeaweedMQ as they are: acknowledges from stable storage", harness.Kelp,
+			harness.Options{KelpFlags: append([]string{"--durability", "fsync", "--auto-create-topics=false", "--seaweedmq-publish", "raw"}, extra...)},
+			seaweedMQ,
+		},
 	}
 }
 

@@ -43,6 +43,7 @@ type Turn struct {
 	Process proc.Process
 	Dir     string         // the server's folder
 	Behind  []proc.Process // of what the server keeps its records on, when that is not a folder
+	Master  string         // of the SeaweedFS that is behind the server
 	Started time.Duration  // from the start of the process to its first answer
 	record  func(metric string, value float64)
 	profile func(context.Context) error // takes one while something is measured, or nil
@@ -176,7 +177,7 @@ func (p Plan) turn(ctx context.Context, sc Scenario, s servers.Server) (samples 
 		samples = append(samples, Sample{Scenario: sc.Name, Server: s.Name, Metric: metric, Value: value})
 	}}
 	if b.Behind != nil {
-		t.Behind = []proc.Process{{Pid: b.Behind.Pid()}}
+		t.Behind, t.Master = []proc.Process{{Pid: b.Behind.Pid()}}, b.Behind.Master
 	}
 	if p.Profiles != nil && s.Kind == harness.Kelp {
 		t.profile = func(ctx context.Context) error { return p.Profiles.Take(ctx, sc.Name+"-"+s.Name) }

@@ -2,6 +2,7 @@ package seaweedmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/twmb/avro"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sr"
 
@@ -232,4 +234,22 @@ func (p *place) policies(t *testing.T) {
 			t.Fatalf("a topic with somebody else's records is published to\n%s", p.status(t))
 		}
 	}
+}
+
+// A topic that asks for it refuses records while its mirror is behind, and takes them again once it is not.
+func (p *place) pressure(t *testing.T) {
+	p.topic(t, "pressed", 1, "kelp.seaweedmq.publish=raw", "kelp.seaweedmq.max.lag.records=5")
+	once := p.kafka(t, kgo.RecordRetries(0), kgo.DisableIdempotentWrite())
+	refused := 0
+	for n := 0; refused == 0; n++ {
+		err := once.ProduceSync(t.Context(), &kgo.Record{Topic: "pressed", Value: fmt.Append(nil, n)}).FirstErr()
+		if errors.Is(err, kerr.NotEnoughReplicas) {
+			refused++
+		} else if err != nil || n > 1000 {
+			t.Fatalf("record %d: %v", n, err)
+		}
+	}
+	produce(t, p.kafka(t), &kgo.Record{Topic: "pressed", Value: []byte("tried again until the mirror has caught up")})
+	p.mirrored(t, "pressed")
+	p.compareRaw(t, "pressed")
 }

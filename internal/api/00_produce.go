@@ -25,6 +25,7 @@ type records struct {
 	draining      context.Context // ends when fetches that wait are answered with what there is
 	verifier      Verifier
 	validator     Validator
+	mirrorLag     func(topic [16]byte, partition int32) int64
 	lanes         lanes
 }
 
@@ -184,6 +185,10 @@ func (h *records) produceOne(
 	}
 	if err == nil && req.Version < 7 && zstdInside(p.Records) {
 		err = kerr.UnsupportedCompressionType
+	}
+	if c := known.Config; err == nil && c.SeaweedMQMaxLag >= 0 && h.mirrorLag != nil &&
+		h.mirrorLag(known.ID, p.Partition) > c.SeaweedMQMaxLag {
+		err = kerr.NotEnoughReplicas // the topic asks for a mirror that keeps up
 	}
 	if err != nil {
 		refusePartition(&out, err)

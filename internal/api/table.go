@@ -42,6 +42,8 @@ type Options struct {
 	Verifier Verifier
 	// Validator judges batches by the schemas that they name; nil judges none.
 	Validator Validator
+	// MirrorLag is how many offsets of a partition are not in SeaweedMQ; nil: nothing is mirrored.
+	MirrorLag func(topic [16]byte, partition int32) int64
 	// Draining ends when nothing new comes: fetches that wait are answered with what there is.
 	Draining context.Context
 	// Metrics is where those of topics are registered; nil keeps them to itself.
@@ -62,6 +64,7 @@ func New(o Options) []Entry {
 		catalog: o.Catalog, partitions: o.Partitions, sessions: newFetchSessions(o.Now, o.MaxFetchSessions), logDir: o.LogDir,
 		meters: newMeters(o.Metrics), memory: fetchMemory{limit: o.FetchMemoryBytes},
 		maxFetchBytes: o.MaxFetchBytes, draining: o.Draining, verifier: o.Verifier, validator: o.Validator,
+		mirrorLag: o.MirrorLag,
 	}
 	r.lanes.init(o.Metrics)
 	t := &topics{

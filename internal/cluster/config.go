@@ -118,6 +118,7 @@ type TopicConfig struct {
 	MinCleanableDirtyRatio                    float64
 	SeaweedMQPublish, SeaweedMQTopic          string
 	SeaweedMQUndecodable                      string
+	SeaweedMQMaxLag                           int64       // -1: any
 	SchemaRegistry                            string      // name of a registry; empty: the server's own choice
 	Validation                                *Validation // nil: schemas are not looked at
 }
@@ -157,6 +158,7 @@ func (img *Image) parse(t Topic) *TopicConfig {
 		SeaweedMQPublish:       text("kelp.seaweedmq.publish"),
 		SeaweedMQTopic:         text("kelp.seaweedmq.topic"),
 		SeaweedMQUndecodable:   text("kelp.seaweedmq.undecodable"),
+		SeaweedMQMaxLag:        number("kelp.seaweedmq.max.lag.records"),
 		SchemaRegistry:         text(SchemaRegistryKey),
 		Validation:             validationOf(text),
 	}

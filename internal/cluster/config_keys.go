@@ -195,6 +195,11 @@ var kafkaKeys = []Key{
 			"empty is the registry that the server uses for all.",
 	},
 	{
+		Name: "kelp.seaweedmq.max.lag.records", Kind: Long, Default: "-1", Broker: "kelp.seaweedmq.max.lag.records", check: atLeast(-1),
+		Doc: "Offsets that a mirrored partition may have which are not in SeaweedMQ; beyond them Produce is refused with NOT_ENOUGH_REPLICAS, " +
+			"which producers try again. -1 never refuses.",
+	},
+	{
 		Name: "kelp.seaweedmq.publish", Kind: String, Default: "off", Broker: "kelp.seaweedmq.publish", check: oneOf("off", "raw", "structured"),
 		Doc: "Whether records are mirrored to SeaweedMQ: raw as the bytes that they are, structured with the fields of their values as columns.",
 	},

@@ -127,7 +127,8 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 		LogDir: func() api.LogDir { return logDir(o.Data) }, Now: time.Now, MaxFetchBytes: o.Limits.FetchBytes,
 		FetchMemoryBytes: int64(o.Memory) / 8,
 		MaxFetchSessions: o.Limits.FetchSessions, Draining: n.life, Metrics: p.metrics,
-		Validator: n.openValidator(p), Transactions: n.txns, Verifier: api.NewVerifier(n.txns), FeaturesChanged: n.txns.featuresChanged(metadata),
+		Validator: n.openValidator(p), MirrorLag: n.mirrorLag(),
+		Transactions: n.txns, Verifier: api.NewVerifier(n.txns), FeaturesChanged: n.txns.featuresChanged(metadata),
 	})
 	n.server = server.New(server.Options{Logger: logger, Table: table, Metrics: p.metrics, Limits: server.Limits{
 		FrameBytes: o.Limits.RequestBytes, Connections: o.Limits.Connections, InFlight: o.Limits.RequestsInFlight,

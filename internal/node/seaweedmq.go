@@ -61,6 +61,14 @@ func (n *Node) openMirror(p parts, metadata *cluster.Catalog, set *topic.Set) er
 	return p.metrics.Register(n.mirror)
 }
 
+// mirrorLag is what Produce asks for topics that want a mirror which keeps up.
+func (n *Node) mirrorLag() func([16]byte, int32) int64 {
+	if n.mirror == nil {
+		return nil
+	}
+	return n.mirror.Lag
+}
+
 // mirrorCheckpoints keeps checkpoints as the offsets of mirrorGroup, with the rest in their metadata.
 type mirrorCheckpoints struct {
 	groups *statelog.Runner[*group.Machine]
