@@ -43,7 +43,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, want := range []string{
-		`{"customer":"Ada","total":12.5,"kafka_partition":0,"kafka_offset":0}`, `"customer":"Bea","total":99.9`,
+		`{"customer":"Ada","total":12.5,`, `"customer":"Bea","total":99.9`,
 		`"customer":"Cleo","total":null`, "kafka.orders  structured  true       3          0    3",
 	} {
 		if !strings.Contains(string(out), want) {
