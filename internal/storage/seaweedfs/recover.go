@@ -15,23 +15,66 @@ import (
 	"kelp/internal/storage"
 )
 
+// maxReplays bounds how often a start replays anew because the log went on meanwhile: somebody is at
+// work who is quicker, and should be let.
+const maxReplays = 3
+
 // recover replays what is there and ends every earlier owner.
+//
+// An owner that is still at work, or that came and went while this one was paused, writes snapshots
+// and frees the chunks before them. Then a place that this one finds empty may be one that was
+// emptied, and a fence there would end nobody. So the fence counts only if no snapshot reaches up
+// to it: folders are freed after a snapshot behind them is there.
 func (s *Store) recover(ctx context.Context) error {
 	began := time.Now()
 	s.life = ctx // until the store runs
+	for attempt := 1; ; attempt++ {
+		s.parts, s.live, s.fences = map[storage.Partition]*partition{}, map[uint64]int{}, map[uint64]bool{}
+		s.seq, s.snapped, s.older = 0, 0, 0
+		err := s.fenceOthers(ctx)
+		if err == nil {
+			break
+		}
+		newest, unknown := s.newestSnapshot(ctx)
+		if unknown != nil || newest <= s.snapped || attempt == maxReplays {
+			return err
+		}
+		s.o.Logger.Info("the log went on while it was replayed: once more", "snapshot", newest, "replayed", s.snapped, "error", err)
+	}
+	s.o.Logger.Info("opened the log on SeaweedFS", "root", s.o.Root, "snapshot", s.snapped, "sequence", s.seq,
+		"partitions", len(s.parts), "took", time.Since(began))
+	return nil
+}
+
+func (s *Store) fenceOthers(ctx context.Context) error {
 	if err := s.loadSnapshot(ctx); err != nil {
 		return fmt.Errorf("snapshots: %w", err)
 	}
-	from := s.seq
 	if err := s.catchUp(ctx); err != nil {
 		return err
 	}
 	if err := s.fence(ctx); err != nil {
 		return fmt.Errorf("fence: %w", err)
 	}
-	s.o.Logger.Info("opened the log on SeaweedFS", "root", s.o.Root, "snapshot", from, "sequence", s.seq,
-		"partitions", len(s.parts), "took", time.Since(began))
-	return nil
+	newest, err := s.newestSnapshot(ctx)
+	if err == nil && newest >= s.fenced {
+		err = fmt.Errorf("fence %d lies before snapshot %d: %w", s.fenced, newest, storage.ErrFenced)
+	}
+	return err
+}
+
+// newestSnapshot is the sequence number of the newest snapshot, whole or not; 0 without any.
+func (s *Store) newestSnapshot(ctx context.Context) (newest uint64, err error) {
+	err = s.retry(ctx, func(ctx context.Context) error {
+		newest = 0
+		return s.obj.List(ctx, s.snapshots(), "", func(e seaweed.Entry, _ bool) error {
+			if seq, err := strconv.ParseUint(e.Name, 10, 64); err == nil {
+				newest = max(newest, seq)
+			}
+			return nil
+		})
+	})
+	return newest, err
 }
 
 // catchUp replays what there is, however long that takes: patience is for SeaweedFS being away, so

@@ -117,7 +117,7 @@ func (d *schedule) run(total *tally) {
 	ctx := d.t.Context()
 	var owners []*owner
 	for round := range 2 + d.random.IntN(5) {
-		w := d.begin(ctx, round)
+		w := d.begin(ctx, round, owners)
 		owners = append(owners, w)
 		d.rest(5 * time.Second)
 		switch d.random.IntN(4) {
@@ -169,9 +169,14 @@ func (w *owner) end() {
 }
 
 // begin opens the log at a new node and lets clients use it.
-func (d *schedule) begin(ctx context.Context, round int) *owner {
+func (d *schedule) begin(ctx context.Context, round int, before []*owner) *owner {
 	w := &owner{way: &node{sim: d.s}, stop: make(chan struct{})}
-	for {
+	for attempt := 0; ; attempt++ {
+		if attempt == 3 { // an owner may be so busy that nobody catches up; leases are what keeps others from trying then
+			for _, b := range before {
+				b.end()
+			}
+		}
 		st, err := Open(ctx, w.way, d.o)
 		if err == nil {
 			w.st = st
