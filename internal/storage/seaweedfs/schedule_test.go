@@ -370,10 +370,11 @@ func (d *schedule) judge(history []told, final []uint64) {
 	var ops []porcupine.Operation
 	for _, op := range history {
 		if op.unknown {
-			if !slices.Contains(final, op.value) {
+			at := slices.Index(final, op.value)
+			if at < 0 {
 				continue // it never took place
 			}
-			op.ret = d.clock.Load() + 1 // it took place at some time
+			op.offset, op.ret = int64(at), d.clock.Load()+1 // it took place at some time
 		}
 		ops = append(ops, porcupine.Operation{ClientId: len(ops), Input: op, Call: op.call, Output: op, Return: op.ret})
 	}
@@ -396,8 +397,6 @@ var logModel = porcupine.Model{
 			return len(op.read) <= len(log) && slices.Equal(op.read, log[:len(op.read)]), log
 		case op.value == 0:
 			return slices.Equal(op.read, log), log
-		case op.unknown:
-			return true, append(log[:len(log):len(log)], op.value)
 		}
 		return op.offset == int64(len(log)), append(log[:len(log):len(log)], op.value)
 	},
