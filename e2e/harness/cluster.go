@@ -226,16 +226,12 @@ func (w *Weed) Running() bool { return w.cmd != nil }
 
 // Resume starts the process, for the first time or again after Kill. It does not wait.
 func (w *Weed) Resume() error {
-	binary := os.Getenv("KELP_E2E_WEED")
-	if binary == "" {
-		binary = filepath.Join(root(), ".cache", "seaweedfs", "bin", "weed")
-	}
 	out, err := os.OpenFile(filepath.Join(w.dir, "weed.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	w.cmd = exec.Command(binary, w.args...)
+	w.cmd = exec.Command(weed(), w.args...)
 	w.cmd.Dir, w.cmd.Stdout, w.cmd.Stderr = w.dir, out, out
 	if err := w.cmd.Start(); err != nil {
 		return fmt.Errorf("start weed, which e2e/install/seaweedfs.sh installs: %w", err)
@@ -265,4 +261,16 @@ func (w *Weed) Signal(s syscall.Signal) error { return w.cmd.Process.Signal(s) }
 func (w *Weed) Tail() string {
 	text, _ := os.ReadFile(filepath.Join(w.dir, "weed.log"))
 	return string(text[max(0, len(text)-4000):])
+}
+
+// Dir is the folder in which the process runs.
+func (w *Weed) Dir() string { return w.dir }
+
+// Shell runs commands of weed shell and gives what they print.
+func (c *Cluster) Shell(ctx context.Context, commands ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, weed(), "shell", "-master="+c.masters())
+	cmd.Dir = c.Masters[0].dir
+	cmd.Stdin = strings.NewReader(strings.Join(append(commands, "exit"), "\n") + "\n")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }

@@ -21,17 +21,23 @@ func root() string {
 }
 
 // buildKelp builds the binary, or takes the one that KELP_E2E_BINARY names.
-func (b *Broker) buildKelp() error {
-	if b.binary = os.Getenv("KELP_E2E_BINARY"); b.binary != "" {
-		return nil
+func (b *Broker) buildKelp() (err error) {
+	b.binary, err = Built(b.dir)
+	return err
+}
+
+// Built is the kelp of this tree, built into dir, or the one that KELP_E2E_BINARY names.
+func Built(dir string) (string, error) {
+	if binary := os.Getenv("KELP_E2E_BINARY"); binary != "" {
+		return binary, nil
 	}
-	b.binary = filepath.Join(b.dir, "kelp")
-	cmd := exec.Command("go", "build", "-o", b.binary, "./cmd/kelp")
+	binary := filepath.Join(dir, "kelp")
+	cmd := exec.Command("go", "build", "-o", binary, "./cmd/kelp")
 	cmd.Dir = root()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build kelp: %w\n%s", err, out)
+		return "", fmt.Errorf("build kelp: %w\n%s", err, out)
 	}
-	return nil
+	return binary, nil
 }
 
 // ownStore is a fresh folder below the one that KELP_E2E_STORE names, or empty. Flags that name a store win.

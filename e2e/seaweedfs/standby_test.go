@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,19 +40,28 @@ type process struct {
 	kafka  string
 	log    *strings.Builder
 	exited chan error
+	gone   chan struct{}
 }
 
 func begin(t *testing.T, binary string, flags ...string) *process {
 	t.Helper()
-	p := &process{http: "127.0.0.1:" + freePort(t), kafka: "127.0.0.1:" + freePort(t), log: &strings.Builder{}, exited: make(chan error, 1)}
+	p := &process{http: "127.0.0.1:" + freePort(t), kafka: "127.0.0.1:" + freePort(t), log: &strings.Builder{}, exited: make(chan error, 1), gone: make(chan struct{})}
 	args := append([]string{"serve", "--data", t.TempDir(), "--listen", p.kafka, "--http", p.http, "--registry", ""}, flags...)
 	p.cmd = exec.Command(binary, args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { p.exited <- p.cmd.Wait() }()
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	go func() {
+		p.exited <- p.cmd.Wait()
+		close(p.gone)
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		if <-p.gone; t.Failed() {
+			t.Logf("%v\n%s", p.cmd.Args, p.log)
+		}
+	})
 	return p
 }
 
@@ -71,13 +80,11 @@ func (p *process) ends(ctx context.Context) error {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(port)
 }
 
 // await asks for a page until it has a status and holds a text.
