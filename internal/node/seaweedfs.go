@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -145,6 +146,7 @@ func tryOpen(ctx context.Context, o storeOptions, called func(to, call string)) 
 	host, _ := os.Hostname()
 	lease, err := client.Acquire(ctx, seaweed.LeaseOptions{
 		Name: "kelp" + root, Owner: fmt.Sprintf("kelp-%d-%s-%d", o.NodeID, host, os.Getpid()), TTL: leaseTime,
+		Queue: path.Join(root, "standby"),
 		Waiting: func(err error) {
 			o.logger.Info("standing by: another node has the store", "store", o.Store, "reason", err)
 			o.waiting("standing by: another node has the store: " + err.Error())
@@ -160,7 +162,10 @@ func tryOpen(ctx context.Context, o storeOptions, called func(to, call string)) 
 		lease.Release()
 		return nil, err
 	}
-	lease.OnLost(store.Verify)
+	lease.OnLost(store.Verify, func() {
+		o.logger.Warn("SeaweedFS cannot be reached from here, and another node was standing by: making way for it")
+		store.GiveUp()
+	})
 	return &onSeaweedFS{Store: store, client: client, lease: lease}, nil
 }
 

@@ -47,6 +47,7 @@ type fakeFiler struct {
 	lock   string
 	late   string // comes too late for the lock
 	tokens int
+	listed int
 }
 
 func (f *fakeFiler) GetFilerConfiguration(
@@ -85,6 +86,7 @@ func (f *fakeFiler) LookupDirectoryEntry(
 func (f *fakeFiler) ListEntries(r *filerpb.ListEntriesRequest, s grpc.ServerStreamingServer[filerpb.ListEntriesResponse]) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.listed++
 	sent := uint32(0)
 	for _, at := range slices.Sorted(maps.Keys(f.entries)) {
 		name, in := strings.CutPrefix(at, r.Directory+"/")

@@ -15,15 +15,21 @@ type Lease struct {
 	owner string
 	ttl   time.Duration
 	token string // the renewing goroutine's
-	lost  func()
+	queue queue
 	end   context.CancelFunc
 	wg    sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	lost   func()
+	cutOff func()
 }
 
 // LeaseOptions say which lock to hold.
 type LeaseOptions struct {
 	Name, Owner string
 	TTL         time.Duration
+	// Queue is a folder in which those who wait show that they do.
+	Queue string
 	// Waiting is told why the lock cannot be had yet, each time that the reason changes.
 	Waiting func(error)
 }
@@ -34,7 +40,8 @@ type LeaseOptions struct {
 // that somebody else holds the lock and then loses sight of the filer waits for one more TTL after
 // the filer is back, so that not every restart of a filer becomes a change of owners.
 func (c *Client) Acquire(ctx context.Context, o LeaseOptions) (*Lease, error) {
-	l := &Lease{c: c, name: o.Name, owner: o.Owner, ttl: o.TTL}
+	l := &Lease{c: c, name: o.Name, owner: o.Owner, ttl: o.TTL, queue: queue{c: c, dir: o.Queue, name: o.Owner}}
+	defer l.queue.leave(ctx)
 	told, taken, away := "", false, false
 	for {
 		if away && taken {
@@ -49,6 +56,9 @@ func (c *Client) Acquire(ctx context.Context, o LeaseOptions) (*Lease, error) {
 		}
 		locked := errors.Is(err, ErrLocked)
 		taken, away = taken || locked, !locked
+		if locked {
+			l.queue.show(ctx, o.TTL/2)
+		}
 		if told != err.Error() {
 			told = err.Error()
 			o.Waiting(err)
@@ -84,15 +94,27 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// OnLost sets what is called, again and again, while another owner has the lock.
-func (l *Lease) OnLost(f func()) {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	l.lost = f
+// OnLost sets what is called, again and again, while another owner has the lock, and what is called
+// once when the lock could not be renewed for two TTLs although somebody was waiting for it: most
+// likely they have it by now, and only this owner is cut off from the filer.
+func (l *Lease) OnLost(lost, cutOff func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost, l.cutOff = lost, cutOff
+}
+
+// call calls one of the functions, if it is set.
+func (l *Lease) call(which *func()) {
+	l.mu.Lock()
+	f := *which
+	l.mu.Unlock()
+	if f != nil {
+		f()
+	}
 }
 
 func (l *Lease) renew(ctx context.Context) {
-	pause := l.ttl / 3
+	pause, renewed, told := l.ttl/3, time.Now(), false
 	for sleep(ctx, pause) == nil {
 		token, err := l.c.Lock(ctx, l.name, l.owner, l.token, l.ttl)
 		if errors.Is(err, ErrLocked) { // expired, or the filer forgot it: take it anew if it is free
@@ -101,16 +123,16 @@ func (l *Lease) renew(ctx context.Context) {
 		pause = l.ttl / 3
 		switch {
 		case err == nil:
-			l.token = token
+			l.token, renewed = token, time.Now()
+			l.queue.look(ctx, l.ttl)
 		case errors.Is(err, ErrLocked):
-			l.c.mu.Lock()
-			lost := l.lost
-			l.c.mu.Unlock()
-			if lost != nil {
-				lost()
-			}
+			l.call(&l.lost)
 		default:
 			pause = l.ttl / 10 // the filer is away: be there first when it is back
+			if !told && time.Since(renewed) > 2*l.ttl && l.queue.waiting {
+				told = true
+				l.call(&l.cutOff)
+			}
 		}
 	}
 }

@@ -184,7 +184,7 @@ func TestLease(t *testing.T) {
 		case lost <- struct{}{}:
 		default:
 		}
-	})
+	}, nil)
 	waiting, got := make(chan error, 100), make(chan *Lease, 1)
 	go func() {
 		l, err := b.Acquire(t.Context(), LeaseOptions{Name: "l", Owner: "b", TTL: ttl, Waiting: func(err error) { waiting <- err }})
@@ -203,4 +203,40 @@ func TestLease(t *testing.T) {
 	<-lost // the first is told
 	first.Release()
 	second.Release()
+}
+
+// An owner that cannot reach the filer is told so once, if somebody waits for the lock.
+func TestCutOff(t *testing.T) {
+	for _, queued := range []bool{true, false} {
+		shared := newMetadata(1)
+		f, other := newFiler(t, shared), newFiler(t, shared)
+		a, b := dialled(t, f, Options{}), dialled(t, other, Options{})
+		const ttl = 500 * time.Millisecond
+		o := LeaseOptions{Name: "l", Owner: "a", TTL: ttl, Queue: root + "/queue", Waiting: func(err error) { t.Error(err) }}
+		l, err := a.Acquire(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := make(chan struct{}, 10)
+		l.OnLost(nil, func() { told <- struct{}{} })
+		q := queue{c: b, dir: o.Queue, name: "b"}
+		for listed := 0; listed < 3; { // it has looked at the queue more than once while somebody was in it
+			if queued {
+				q.show(t.Context(), 0)
+			}
+			if err := sleep(t.Context(), ttl/10); err != nil {
+				t.Fatal(err)
+			}
+			shared.mu.Lock()
+			listed = f.listed
+			shared.mu.Unlock()
+		}
+		f.server.Stop()
+		if queued {
+			<-told
+		} else if err := sleep(t.Context(), 4*ttl); err != nil || len(told) > 0 {
+			t.Fatalf("it makes way for nobody (%v)", err)
+		}
+		l.Release()
+	}
 }

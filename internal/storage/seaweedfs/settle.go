@@ -256,7 +256,7 @@ func (w *segmentWriter) finish(ctx context.Context) (*segment, error) {
 	}
 	g.Index, g.IndexCRC, g.Refs = k, checksum(index), nil
 	// The fence in the name tells a sweep which files are of an earlier owner.
-	name := fmt.Sprintf("%020d-%020d-%d", g.Base, w.s.fenced, time.Now().UnixNano())
+	name := fmt.Sprintf("%020d-%020d-%d", g.Base, w.s.fenced, w.s.written.Add(1))
 	g.File = path.Join("parts", hex.EncodeToString(w.id.Topic[:]), strconv.Itoa(int(w.id.Index)), name)
 	dir, name := path.Split(path.Join(w.s.o.Root, g.File))
 	return g, w.s.retry(ctx, func(ctx context.Context) error {

@@ -22,6 +22,7 @@ type sim struct {
 	mu      sync.Mutex
 	entries map[string]seaweed.Entry // by path
 	blobs   map[string][]byte
+	gone    map[string]string // which entry a blob was deleted with
 	next    int
 	random  *rand.Rand
 	late    sync.WaitGroup // calls that take effect after their callers gave up
@@ -35,7 +36,8 @@ type sim struct {
 var errLost = errors.New("simulated: no answer")
 
 func newSim(seed uint64) *sim {
-	return &sim{entries: map[string]seaweed.Entry{}, blobs: map[string][]byte{}, random: rand.New(rand.NewPCG(seed, 1))}
+	return &sim{entries: map[string]seaweed.Entry{}, blobs: map[string][]byte{}, gone: map[string]string{},
+		random: rand.New(rand.NewPCG(seed, 1))}
 }
 
 // node is one node's way to the simulated SeaweedFS.
@@ -155,7 +157,7 @@ func (n *node) ReadBlob(ctx context.Context, fileID string, at int64, b []byte) 
 	return n.call(ctx, func() error {
 		have, ok := n.blobs[fileID]
 		if !ok {
-			return seaweed.ErrNotFound
+			return fmt.Errorf("blob %s, which went with %s: %w", fileID, n.gone[fileID], seaweed.ErrNotFound)
 		}
 		if copy(b, have[at:]) != len(b) {
 			return errors.New("simulated: blob too short")
@@ -195,7 +197,7 @@ func (n *node) Lookup(ctx context.Context, dir, name string) (out seaweed.Entry,
 	err = n.call(ctx, func() error {
 		e, there := n.entries[path.Join(dir, name)]
 		if !there {
-			return seaweed.ErrNotFound
+			return fmt.Errorf("%s/%s: %w", dir, name, seaweed.ErrNotFound)
 		}
 		out = clone(e)
 		return nil
@@ -241,6 +243,7 @@ func (n *node) Delete(ctx context.Context, dir, name string) error {
 			if p == at || strings.HasPrefix(p, at+"/") {
 				for _, b := range e.Blobs {
 					delete(n.blobs, b.FileID)
+					n.gone[b.FileID] = at
 				}
 				delete(n.entries, p)
 			}

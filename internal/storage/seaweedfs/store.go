@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,6 +102,7 @@ type Store struct {
 	fenced uint64 // sequence number of this owner's fence
 	epoch  int32  // of this owner, newer than any before
 
+	written atomic.Int64    // segment files, which makes their names differ
 	emptied map[uint64]bool // folders of the sequence that hold only fences; upkeep's own
 
 	queue   chan *op
@@ -181,6 +183,12 @@ func (s *Store) Verify() {
 	if c, err := s.readChunk(ctx, next); err == nil && c.owner != s.owner {
 		s.step(fmt.Errorf("sequence %d belongs to another owner: %w", next, storage.ErrFenced))
 	}
+}
+
+// GiveUp ends the ownership here: what is under way stays unclear.
+func (s *Store) GiveUp() {
+	s.step(fmt.Errorf("SeaweedFS cannot be reached: %w", storage.ErrFenced))
+	s.end()
 }
 
 // Failed is why appends are refused now, or nil.
