@@ -72,6 +72,7 @@ torture: ## the long forms: SEEDS=1-5000 of power losses, fuzzing, thousands of 
 	@for f in FuzzChunk FuzzParse FuzzRecover; do \
 		go test -run xxx -fuzz "^$$f$$" -fuzztime 2m -fuzzminimizetime 1x ./internal/storage/embedded || exit 1; done
 	cd e2e && go test -count=1 -timeout 30m ./crash -run Kill -for 5m
+	cd e2e && go test -count=1 -timeout 30m ./crash -run FaultsOnSeaweedFS -for 10m
 	go test -count=1 -timeout 60m ./internal/txn -run TestReadersSeeWholeTransactionsOnce -seeds 3000
 	cd e2e && go test -count=1 -timeout 20m ./transactions -run TestKillUnderTransactions -for 5m
 	cd e2e && go test -count=1 -timeout 60m ./seaweedmq -rounds 20 -records 1000000

@@ -79,6 +79,7 @@ type Options struct {
 	KafkaProperties []string // key=value, after those that every test gets
 	KafkaJVM        []string // in place of a heap of 1 GiB
 	GatewayFlags    []string // of weed mq.kafka.gateway, after its addresses
+	Standby         bool     // it may have to wait for its turn: starting does not wait for an answer
 }
 
 // Open starts a server of the kind with its data in dir.
@@ -120,6 +121,9 @@ func (b *Broker) Resume() error {
 	}
 	b.exited = make(chan error, 1)
 	go func(cmd *exec.Cmd, exited chan<- error) { exited <- cmd.Wait() }(b.cmd, b.exited)
+	if b.o.Standby {
+		return nil
+	}
 	if err := b.awaitReady(); err != nil {
 		return errors.Join(err, b.Kill())
 	}
@@ -193,6 +197,9 @@ func (b *Broker) Close() error {
 		return errors.Join(fmt.Errorf("%s did not end after SIGTERM\n%s", b.Kind, b.Tail()), b.Kill())
 	}
 }
+
+// Running says whether the process was started and not ended.
+func (b *Broker) Running() bool { return b.cmd != nil }
 
 // Pid is the process id of the running server.
 func (b *Broker) Pid() int { return b.cmd.Process.Pid }
