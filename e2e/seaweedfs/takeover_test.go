@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"kelp/e2e/franz"
 	"kelp/e2e/harness"
 	"kelp/e2e/suite"
@@ -49,11 +52,15 @@ func TestTakeover(t *testing.T) {
 		}
 	}
 	produce(first, 100)
+	before := epochs(ctx, t, first, topic)
 	if err := syscall.Kill(first.Pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	second := on(t, w, "kelp") // ready once the lease of the first has ended
 	check(second)
+	if after := epochs(ctx, t, second, topic); after.leader <= before.leader || after.ends[before.leader] != 100 {
+		t.Fatalf("leader epoch %d follows %d, which ended at %v", after.leader, before.leader, after.ends)
+	}
 	produce(second, 100)
 	if err := syscall.Kill(first.Pid(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -88,4 +95,35 @@ func TestTakeover(t *testing.T) {
 	check(first)
 	produce(first, 100)
 	check(first)
+}
+
+// epoch is what a node says of a partition's leader epochs.
+type epoch struct {
+	leader int32
+	ends   map[int32]int64 // of each epoch up to the leader's
+}
+
+func epochs(ctx context.Context, t *testing.T, b *harness.Broker, topic string) epoch {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	meta, err := admin.Metadata(ctx, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := epoch{leader: meta.Topics[topic].Partitions[0].LeaderEpoch, ends: map[int32]int64{}}
+	for asked := range e.leader + 1 {
+		var req kadm.OffsetForLeaderEpochRequest
+		req.Add(topic, 0, asked)
+		got, err := admin.OffsetForLeaderEpoch(ctx, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.ends[asked] = got[topic][0].EndOffset
+	}
+	return e
 }
