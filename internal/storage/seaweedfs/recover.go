@@ -30,7 +30,7 @@ func (s *Store) recover(ctx context.Context) error {
 	s.life = ctx // until the store runs
 	for attempt := 1; ; attempt++ {
 		s.parts, s.live, s.fences = map[storage.Partition]*partition{}, map[uint64]int{}, map[uint64]bool{}
-		s.seq, s.snapped, s.older = 0, 0, 0
+		s.seq, s.snapped, s.older, s.newest = 0, 0, 0, -1
 		err := s.fenceOthers(ctx)
 		if err == nil {
 			break

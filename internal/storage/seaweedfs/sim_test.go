@@ -36,8 +36,10 @@ type sim struct {
 var errLost = errors.New("simulated: no answer")
 
 func newSim(seed uint64) *sim {
-	return &sim{entries: map[string]seaweed.Entry{}, blobs: map[string][]byte{}, gone: map[string]string{},
-		random: rand.New(rand.NewPCG(seed, 1))}
+	return &sim{
+		entries: map[string]seaweed.Entry{}, blobs: map[string][]byte{}, gone: map[string]string{},
+		random: rand.New(rand.NewPCG(seed, 1)),
+	}
 }
 
 // node is one node's way to the simulated SeaweedFS.
