@@ -44,7 +44,7 @@ func TestSeveralFilers(t *testing.T) {
 	}
 	awaitFilers(ctx, t, w)
 	refused(w.Store("kelp"), "metadata stores of their own")
-	first := begin(t, kelp, "--store", w.Store("kelp")+"?filer="+w.Filers[1].Addr)
+	first := begin(t, kelp, "--store", w.Store("kelp")+"?collection=kelp&replication=000&filer="+w.Filers[1].Addr)
 	await(ctx, t, "http://"+first.http+"/readyz", http.StatusOK, "ok")
 	refused(w.Store("kelp")+"?filer="+w.Filers[0].Addr, "is written through filer "+w.Filers[1].Addr)
 	// Without a name a node finds the right one; and another master leads.
@@ -65,6 +65,9 @@ func TestSeveralFilers(t *testing.T) {
 	// The filer goes to the new leader by itself, and a node that comes now asks the masters that are left.
 	third := begin(t, kelp, "--store", w.Store("kelp"))
 	await(ctx, t, "http://"+third.http+"/readyz", http.StatusServiceUnavailable, "standing by")
+	if text, err := w.Shell(ctx, "collection.list"); err != nil || !strings.Contains(text, `"kelp"`) {
+		t.Fatalf("the collection is not used: %v %s", err, text)
+	}
 	records[0].Offset = 1
 	if err := c.Produce(ctx, "t", "none", records); err != nil {
 		t.Fatal(err)
@@ -181,7 +184,7 @@ func TestVolumesFull(t *testing.T) {
 	w := harness.StartCluster(t, harness.ClusterOptions{VolumeMax: 2, VolumeMB: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	p := begin(t, binaryOf(t), "--store", w.Store("kelp")+"?collection=kelp&replication=000")
+	p := begin(t, binaryOf(t), "--store", w.Store("kelp"))
 	await(ctx, t, "http://"+p.http+"/readyz", http.StatusOK, "ok")
 	client, err := kgo.NewClient(kgo.SeedBrokers(p.kafka), kgo.DefaultProduceTopic("full"), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1), kgo.RecordRetries(0), kgo.ProducerBatchCompression(kgo.NoCompression()))
@@ -205,7 +208,9 @@ func TestVolumesFull(t *testing.T) {
 	if !isStorageError(err) {
 		t.Fatalf("full volumes: %v, want KAFKA_STORAGE_ERROR", err)
 	}
-	t.Logf("full after %d batches", acked)
+	if acked == 0 {
+		t.Fatal("two volumes of 1 MB took nothing")
+	}
 	w.AddVolume()
 	retry := func(what string, bytes int) {
 		t.Helper()
