@@ -258,6 +258,8 @@ func (c *classic) simple() {
 	c.commit("simple commit of a generation", g, 1, nil, named(""), "")
 	c.commit("simple commit", g, -1, nil, named(""), "text")
 	c.commit("simple commit under a name", g, -1, nil, named("me"), "text")
+	c.commit("simple commit of a generation once it is there", g, 1, nil, named(""), "")
+	c.commit("simple commit of a generation under a name", g, 1, nil, named("me"), "")
 	c.fetch("simple fetch", g, true, false)
 	c.shown("a simple group", g, "Empty")
 	c.deleteOffsets("delete offsets of a group that is not there", g)

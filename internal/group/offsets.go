@@ -71,6 +71,8 @@ func (m *Machine) mayCommit(e *statelog.Effects, in statelog.Input, req *kmsg.Of
 	}
 	g := m.groups[req.Group]
 	switch {
+	case g == nil && generation >= 0 && m.offsets[req.Group] != nil: // it has offsets and no members
+		return kerr.UnknownMemberID, nil
 	case g == nil && generation >= 0 && req.Version >= 9:
 		return kerr.GroupIDNotFound, nil
 	case g == nil && generation >= 0:
