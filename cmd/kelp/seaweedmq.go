@@ -24,7 +24,7 @@ func seaweedMQCommand() *cobra.Command {
 		Use:   "seaweedmq",
 		Short: "Topics in SeaweedMQ, SeaweedFS's message queue",
 	}
-	c.AddCommand(seaweedMQStatusCommand(), seaweedMQShowCommand())
+	c.AddCommand(seaweedMQStatusCommand(), seaweedMQShowCommand(), seaweedMQImportCommand())
 	return c
 }
 

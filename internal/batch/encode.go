@@ -17,12 +17,25 @@ type Options struct {
 // NoProducer is Options for a batch without a producer id.
 func NoProducer() Options { return Options{ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1} }
 
+// EncodeAt is Encode with the offsets that the records have: ascending, with holes where there are none.
+func EncodeAt(recs []Record, o Options) []byte {
+	if len(recs) == 0 {
+		panic("batch: no records")
+	}
+	o.BaseOffset = recs[0].Offset
+	return encode(recs, o, func(i int) int64 { return recs[i].Offset - o.BaseOffset })
+}
+
 // Encode builds one uncompressed v2 batch. Offsets of the records are base offset, base offset
 // plus one and so on, whatever they say themselves. It panics on no records.
 func Encode(recs []Record, o Options) []byte {
 	if len(recs) == 0 {
 		panic("batch: no records")
 	}
+	return encode(recs, o, func(i int) int64 { return int64(i) })
+}
+
+func encode(recs []Record, o Options, delta func(i int) int64) []byte {
 	base, latest := recs[0].TimestampMs, recs[0].TimestampMs
 	for _, r := range recs {
 		latest = max(latest, r.TimestampMs)
@@ -31,7 +44,7 @@ func Encode(recs []Record, o Options) []byte {
 	b := make([]byte, HeaderBytes, HeaderBytes+64*len(recs))
 	var body []byte
 	for i, r := range recs {
-		body = appendRecord(body[:0], r, r.TimestampMs-base, int64(i))
+		body = appendRecord(body[:0], r, r.TimestampMs-base, delta(i))
 		b = binary.AppendVarint(b, int64(len(body)))
 		b = append(b, body...)
 	}
@@ -48,7 +61,7 @@ func Encode(recs []Record, o Options) []byte {
 	if o.Control {
 		b[22] |= controlBit
 	}
-	be.PutUint32(b[23:], uint32(len(recs)-1))
+	be.PutUint32(b[23:], uint32(delta(len(recs)-1)))
 	be.PutUint64(b[27:], uint64(base))
 	be.PutUint64(b[35:], uint64(latest))
 	be.PutUint64(b[43:], uint64(o.ProducerID))

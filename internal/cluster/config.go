@@ -119,6 +119,7 @@ type TopicConfig struct {
 	SeaweedMQPublish, SeaweedMQTopic          string
 	SeaweedMQUndecodable                      string
 	SeaweedMQMaxLag                           int64       // -1: any
+	SeaweedMQSource, SeaweedMQFormat          string      // namespace/topic, empty: none
 	SchemaRegistry                            string      // name of a registry; empty: the server's own choice
 	Validation                                *Validation // nil: schemas are not looked at
 }
@@ -159,6 +160,8 @@ func (img *Image) parse(t Topic) *TopicConfig {
 		SeaweedMQTopic:         text("kelp.seaweedmq.topic"),
 		SeaweedMQUndecodable:   text("kelp.seaweedmq.undecodable"),
 		SeaweedMQMaxLag:        number("kelp.seaweedmq.max.lag.records"),
+		SeaweedMQSource:        text("kelp.seaweedmq.source"),
+		SeaweedMQFormat:        text("kelp.seaweedmq.source.format"),
 		SchemaRegistry:         text(SchemaRegistryKey),
 		Validation:             validationOf(text),
 	}

@@ -134,7 +134,7 @@ const (
 )
 
 // topicKeys are all keys of topics, by name.
-var topicKeys = sorted(kafkaKeys, validationKeys)
+var topicKeys = sorted(kafkaKeys, validationKeys, sourceKeys)
 
 func sorted(groups ...[]Key) []Key {
 	all := slices.Concat(groups...)

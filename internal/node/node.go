@@ -117,7 +117,7 @@ func (n *Node) serve(ctx context.Context, p parts) error {
 	if err := n.openRegistry(ctx, p, metadata, set); err != nil {
 		return err
 	}
-	if err := n.openMirror(p, metadata, set); err != nil {
+	if err := errors.Join(n.openMirror(p, metadata, set), n.openSources(p, metadata, set)); err != nil {
 		return err
 	}
 	table := api.New(api.Options{

@@ -7,11 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"kelp/internal/cluster"
-	"kelp/internal/group"
 	"kelp/internal/schema"
 	"kelp/internal/schema/avro"
 	"kelp/internal/schema/jsonschema"
@@ -19,7 +15,6 @@ import (
 	"kelp/internal/seaweed"
 	"kelp/internal/seaweed/mq"
 	"kelp/internal/seaweedmq"
-	"kelp/internal/statelog"
 	"kelp/internal/storage"
 	"kelp/internal/topic"
 )
@@ -52,7 +47,7 @@ func (n *Node) openMirror(p parts, metadata *cluster.Catalog, set *topic.Set) er
 		Formats: map[schema.Type]schema.Format{
 			schema.Avro: avro.Format{}, schema.Protobuf: protobuf.Format{}, schema.JSON: jsonschema.Format{},
 		},
-		Checkpoints: mirrorCheckpoints{n.groups}, Namespace: o.Namespace, Logger: p.logger, Now: time.Now,
+		Checkpoints: mirrorCheckpoints{groupOffsets{n.groups, mirrorGroup}}, Namespace: o.Namespace, Logger: p.logger, Now: time.Now,
 	})
 	n.wg.Go(func() {
 		defer client.Close()
@@ -70,30 +65,18 @@ func (n *Node) mirrorLag() func([16]byte, int32) int64 {
 }
 
 // mirrorCheckpoints keeps checkpoints as the offsets of mirrorGroup, with the rest in their metadata.
-type mirrorCheckpoints struct {
-	groups *statelog.Runner[*group.Machine]
-}
+type mirrorCheckpoints struct{ offsets groupOffsets }
 
 // Load gives the committed offset of a partition.
 func (c mirrorCheckpoints) Load(ctx context.Context, name string, partition int32) (cp seaweedmq.Checkpoint, found bool, err error) {
-	req := kmsg.NewOffsetFetchRequest()
-	req.Version = 7
-	req.Group = mirrorGroup
-	t := kmsg.NewOffsetFetchRequestTopic()
-	t.Topic, t.Partitions = name, []int32{partition}
-	req.Topics = append(req.Topics, t)
-	answer, err := c.groups.Submit(func(m *group.Machine, in statelog.Input) statelog.Effects { return m.OffsetFetch(in, &req) }).Wait(ctx)
-	if err != nil {
+	offset, metadata, err := c.offsets.load(ctx, name, partition)
+	if err != nil || offset < 0 {
 		return cp, false, err
 	}
-	p := answer.(*kmsg.OffsetFetchResponse).Topics[0].Partitions[0]
-	if err := kerr.ErrorForCode(p.ErrorCode); err != nil || p.Offset < 0 || p.Metadata == nil {
-		return cp, false, err
-	}
-	if err := json.Unmarshal([]byte(*p.Metadata), &cp); err != nil {
+	if err := json.Unmarshal([]byte(metadata), &cp); err != nil {
 		return cp, false, fmt.Errorf("the offset of group %s for %s/%d was not committed by a mirror: %w", mirrorGroup, name, partition, err)
 	}
-	cp.Next = p.Offset
+	cp.Next = offset
 	return cp, true, nil
 }
 
@@ -103,20 +86,7 @@ func (c mirrorCheckpoints) Save(ctx context.Context, name string, partition int3
 	if err != nil {
 		return err
 	}
-	req := kmsg.NewOffsetCommitRequest()
-	req.Version = 7
-	req.Group, req.Generation = mirrorGroup, -1
-	t := kmsg.NewOffsetCommitRequestTopic()
-	t.Topic = name
-	p := kmsg.NewOffsetCommitRequestTopicPartition()
-	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = partition, cp.Next, -1, kmsg.StringPtr(string(rest))
-	t.Partitions = append(t.Partitions, p)
-	req.Topics = append(req.Topics, t)
-	answer, err := c.groups.Submit(func(m *group.Machine, in statelog.Input) statelog.Effects { return m.OffsetCommit(in, &req) }).Wait(ctx)
-	if err != nil {
-		return err
-	}
-	return kerr.ErrorForCode(answer.(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode)
+	return c.offsets.save(ctx, name, partition, cp.Next, string(rest))
 }
 
 // withMirror adds the mirror's status to what is served over HTTP.
