@@ -13,8 +13,8 @@ var sourceKeys = []Key{
 	},
 	{
 		Name: "kelp.seaweedmq.source.format", Kind: String, Default: "json", check: oneOf("json", "schema", "raw"),
-		Doc: "What becomes of SeaweedMQ's record values: json; schema, encoded with the newest schema of the subject TOPIC-value in Confluent's " +
-			"envelope (json where it does not fit); raw, the bytes as they are there.",
+		Doc: "What becomes of SeaweedMQ's record values: json; schema, encoded with the newest schema of the subject TOPIC-value " +
+			"in Confluent's envelope (json where it does not fit); raw, the bytes as they are there.",
 	},
 }
 

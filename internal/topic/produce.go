@@ -67,7 +67,8 @@ func (p *Partition) Produce(records []byte, client Client) (Appended, error) {
 		return Appended{}, kerr.UnknownTopicOrPartition // it is being deleted
 	}
 	if config.SeaweedMQSource != "" {
-		return Appended{}, reject(kerr.InvalidTopicException, "the topic is read from %s in SeaweedMQ and takes no records", config.SeaweedMQSource)
+		return Appended{}, reject(kerr.InvalidTopicException, "the topic is read from SeaweedMQ (%s) and takes no records",
+			config.SeaweedMQSource)
 	}
 	records, h, err := p.prepare(records, client, config)
 	if err != nil {

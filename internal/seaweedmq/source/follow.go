@@ -73,7 +73,7 @@ func (f *follower) round(ctx context.Context) error {
 	}
 	began := f.o.Now()
 	s := &scan{most: f.log.End() - 1}
-	var few []mq.Entry
+	var few []mq.Entry // nil when there are more than are held
 	bytes := 0
 	next, err := f.read(ctx, dirs, func(e mq.Entry) error {
 		s.see(e.Offset)
@@ -88,7 +88,7 @@ func (f *follower) round(ctx context.Context) error {
 		return err
 	}
 	if s.entries > 0 {
-		if err := f.take(ctx, d.RecordType, s, few, bytes <= inMemoryBytes, dirs); err != nil {
+		if err := f.take(ctx, d.RecordType, s, few, dirs); err != nil {
 			return err
 		}
 	}
@@ -156,14 +156,14 @@ func (f *follower) read(ctx context.Context, dirs []dir, visit func(mq.Entry) er
 }
 
 // take appends what was scanned: from memory, or by reading it again.
-func (f *follower) take(ctx context.Context, typ *record.RecordType, s *scan, few []mq.Entry, inMemory bool, dirs []dir) error {
+func (f *follower) take(ctx context.Context, typ *record.RecordType, s *scan, few []mq.Entry, dirs []dir) error {
 	c, err := f.converter(ctx, typ)
 	if err != nil {
 		return err
 	}
 	a := &appender{log: f.log, ctx: ctx}
 	m := &merger{scan: s, next: f.log.End(), give: func(e mq.Entry) error { return a.add(c.record(e)) }}
-	if inMemory {
+	if few != nil {
 		for _, e := range few {
 			if err := m.add(e); err != nil {
 				return err

@@ -13,6 +13,9 @@ import (
 	"kelp/internal/schema/record"
 )
 
+// scaleMost bounds the digits behind the point of a decimal.
+const scaleMost = 1000
+
 // appendRecord appends a record value as a JSON object: the fields in the order of the type, others
 // after them by name. Bytes are base64, decimals numbers as text, dates, times and timestamps ISO 8601,
 // numbers that JSON has not (NaN, infinities) text.
@@ -82,8 +85,9 @@ func appendValue(b []byte, v *record.Value, t *record.Type) []byte {
 		return appendText(b, time.UnixMicro(k.TimeValue.GetTimeMicros()).UTC().Format("15:04:05.999999"))
 	case *record.Value_DecimalValue:
 		unscaled := record.BigInt(k.DecimalValue.GetValue())
-		scale := max(0, k.DecimalValue.GetScale())
-		return appendText(b, new(big.Rat).SetFrac(unscaled, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)).FloatString(int(scale)))
+		scale := min(max(0, k.DecimalValue.GetScale()), scaleMost)
+		divisor := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)
+		return appendText(b, new(big.Rat).SetFrac(unscaled, divisor).FloatString(int(scale)))
 	case *record.Value_ListValue:
 		return appendList(b, k.ListValue.GetValues(), t.GetListType().GetElementType())
 	case *record.Value_RecordValue:

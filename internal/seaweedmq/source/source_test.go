@@ -168,12 +168,14 @@ func TestWhatAMirrorHasWrittenIsRestored(t *testing.T) {
 		"kafka_timestamp": record.Int64(42), "kafka_offset": record.Int64(9), "kafka_tombstone": record.Bool(false),
 		"kafka_headers": record.String(`[{"key":"a","value":"AQ=="},{"key":"","keyBytes":"/w==","value":null}]`),
 	}
-	c := &converter{format: "json", typ: typeOf("name", "kafka_key", "kafka_value", "kafka_timestamp", "kafka_offset", "kafka_tombstone", "kafka_headers")}
+	c := &converter{format: "json", typ: typeOf(
+		"name", "kafka_key", "kafka_value", "kafka_timestamp", "kafka_offset", "kafka_tombstone", "kafka_headers",
+	)}
 	r := c.record(mq.Entry{Offset: 3, TsNs: 1e15, Key: []byte("kafka:0:9"), Value: marshal(t, columns)})
 	if r.Offset != 3 || r.TimestampMs != 42 || r.Key == nil || len(r.Key) != 0 || !bytes.Equal(r.Value, []byte{0, 1, 2}) {
 		t.Errorf("%+v", r)
 	}
-	if len(r.Headers) != 2 || r.Headers[0].Key != "a" || r.Headers[0].Value[0] != 1 || r.Headers[1].Key != "\xff" || r.Headers[1].Value != nil {
+	if h := r.Headers; len(h) != 2 || h[0].Key != "a" || h[0].Value[0] != 1 || h[1].Key != "\xff" || h[1].Value != nil {
 		t.Errorf("headers %+v", r.Headers)
 	}
 	columns["kafka_tombstone"] = record.Bool(true)
@@ -185,7 +187,8 @@ func TestWhatAMirrorHasWrittenIsRestored(t *testing.T) {
 }
 
 func TestSchemaInAnEnvelope(t *testing.T) {
-	parsed, err := avro.Parse(schema.Source{Text: `{"type":"record","name":"R","fields":[{"name":"a","type":"string"},{"name":"n","type":"int"}]}`})
+	text := `{"type":"record","name":"R","fields":[{"name":"a","type":"string"},{"name":"n","type":"int"}]}`
+	parsed, err := avro.Parse(schema.Source{Text: text})
 	if err != nil {
 		t.Fatal(err)
 	}
