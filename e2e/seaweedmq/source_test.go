@@ -5,27 +5,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 	"github.com/twmb/franz-go/pkg/sr"
 
-	"kelp/e2e/harness"
 	"kelp/internal/schema/record"
 	"kelp/internal/seaweed/mq"
 )
 
-// TestSources reads what others have written to SeaweedMQ: its own Kafka gateway, its agent and Kelp's mirror.
+// TestSources reads what others have written to SeaweedMQ: its agent and Kelp's mirror.
 func TestSources(t *testing.T) {
 	p := start(t)
-	t.Run("Gateway", p.fromGateway)
 	t.Run("Agent", p.fromAgent)
 	t.Run("Mirror", p.fromMirror)
 }
@@ -39,109 +33,6 @@ func (p *place) importTopic(t *testing.T, args ...string) string {
 		t.Fatalf("%s\n%s", out, p.broker.Tail())
 	}
 	return out
-}
-
-// fromGateway imports a topic of SeaweedFS's own gateway with the offsets of a group and compares what both give.
-func (p *place) fromGateway(t *testing.T) {
-	gateway, err := harness.OpenWith(harness.Gateway, t.TempDir(), harness.Options{GatewayFlags: []string{
-		"-master=" + p.weed.Masters[0].Addr, "-schema-registry-url=" + p.registry, "-default-partitions=2",
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = gateway.Kill() })
-	const n = 600
-	theirs, err := kgo.NewClient(kgo.SeedBrokers(gateway.Addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DisableIdempotentWrite(),
-		kgo.MaxVersions(kversion.V2_4_0()),                                                 // its answer to a newer ApiVersions cannot be read
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(time.Second)) // each of its batches takes seconds
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer theirs.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	createThere(ctx, t, theirs, "gateway", 2)
-	want := map[int32][]string{}
-	for i := range n {
-		r := &kgo.Record{
-			Topic: "gateway", Partition: int32(i % 2), Key: fmt.Appendf(nil, "k%d", i%7), Value: fmt.Appendf(nil, "value %d", i),
-		}
-		theirs.Produce(ctx, r, func(_ *kgo.Record, err error) {
-			if err != nil {
-				t.Error(err)
-			}
-		})
-		want[r.Partition] = append(want[r.Partition], fmt.Sprintf("%s=%s", r.Key, r.Value))
-	}
-	if err := theirs.Flush(ctx); err != nil {
-		t.Fatalf("%v\n%s", err, gateway.Tail())
-	}
-	committed := kadm.Offsets{}
-	for i := range int32(2) {
-		committed.Add(kadm.Offset{Topic: "gateway", Partition: i, At: 100 + int64(i), LeaderEpoch: -1, Metadata: "theirs"})
-	}
-	answers, err := kadm.NewClient(theirs).CommitOffsets(ctx, "workers", committed)
-	if err == nil {
-		err = answers.Error()
-	}
-	if err != nil {
-		t.Fatalf("commit at the gateway: %v\n%s", err, gateway.Tail())
-	}
-	said := p.importTopic(t, "kafka/gateway", "imported")
-	for _, words := range []string{"imported/1: read up to offset 300; 0 offsets missing", "group workers: 2 offsets", "takes records from producers now"} {
-		if !strings.Contains(said, words) {
-			t.Errorf("the import says\n%s\nwithout %q", said, words)
-		}
-	}
-	for partition, records := range p.consume(t, "imported") {
-		var got []string
-		for i, r := range records {
-			if r.Offset != int64(i) {
-				t.Fatalf("record %d of partition %d has offset %d", i, partition, r.Offset)
-			}
-			got = append(got, fmt.Sprintf("%s=%s", r.Key, r.Value))
-		}
-		if !slices.Equal(got, want[partition]) {
-			t.Errorf("partition %d holds %d records %.200q, want %d", partition, len(got), got, len(want[partition]))
-		}
-	}
-	have, err := p.admin.FetchOffsets(ctx, "workers")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range int32(2) {
-		if o, ok := have.Lookup("imported", i); !ok || o.At != 100+int64(i) {
-			t.Errorf("the group's offset of partition %d is %+v", i, o)
-		}
-	}
-	produce(t, p.kafka(t), &kgo.Record{Topic: "imported", Value: []byte("ours")})
-	if last := p.consume(t, "imported")[0]; string(last[len(last)-1].Value) != "ours" || last[len(last)-1].Offset != 300 {
-		t.Errorf("what is produced after the import is at %d", last[len(last)-1].Offset)
-	}
-}
-
-// createThere makes a topic at SeaweedFS's gateway, whose broker needs some seconds before it can.
-func createThere(ctx context.Context, t *testing.T, cl *kgo.Client, name string, partitions int32) {
-	t.Helper()
-	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis = 60_000
-	rt := kmsg.NewCreateTopicsRequestTopic()
-	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = name, partitions, 1
-	req.Topics = append(req.Topics, rt)
-	for {
-		resp, err := req.RequestWith(ctx, cl)
-		if err == nil {
-			err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
-		}
-		if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("create %s at the gateway: %v", name, err)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
 }
 
 // fromAgent follows a topic that the agent writes record values to, as JSON and in an envelope, while it grows.
