@@ -52,6 +52,11 @@ func connect(ctx context.Context, servers []string, opts ...kgo.Opt) (*kgo.Clien
 
 // admin runs do with an admin client.
 func admin(c *cobra.Command, servers []string, do func(context.Context, *kadm.Client) error) error {
+	return withClient(c, servers, func(ctx context.Context, cl *kgo.Client) error { return do(ctx, kadm.NewClient(cl)) })
+}
+
+// withClient runs do with a client.
+func withClient(c *cobra.Command, servers []string, do func(context.Context, *kgo.Client) error) error {
 	cl, err := connect(c.Context(), servers)
 	if err != nil {
 		return err
@@ -59,5 +64,5 @@ func admin(c *cobra.Command, servers []string, do func(context.Context, *kadm.Cl
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(c.Context(), requestTimeout)
 	defer cancel()
-	return do(ctx, kadm.NewClient(cl))
+	return do(ctx, cl)
 }

@@ -250,15 +250,3 @@ func abortHanging(ctx context.Context, c *cobra.Command, cl *kgo.Client, at hang
 	return fmt.Errorf("no transaction is open at %s/%d from offset %d; kelp txn abort --find --topic %s lists those that hang",
 		at.topic, at.partition, at.start, at.topic)
 }
-
-// withClient runs do with a client.
-func withClient(c *cobra.Command, servers []string, do func(context.Context, *kgo.Client) error) error {
-	cl, err := connect(c.Context(), servers)
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(c.Context(), requestTimeout)
-	defer cancel()
-	return do(ctx, cl)
-}
