@@ -33,7 +33,7 @@ const (
 	Gateway Kind = "gateway"
 )
 
-const startTimeout = 60 * time.Second
+const startTimeout = 3 * time.Minute // a JVM on a busy machine
 
 // Target is the server that the environment chose for this run.
 func Target() Kind {

@@ -99,7 +99,7 @@ func Compare(t *testing.T, want, got []Record, nulls bool) {
 // Context is the test's context with the limit that no case may reach.
 func Context(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -62,7 +61,7 @@ func TestExternalRegistry(t *testing.T) {
 		t.Errorf("fail-open, no envelope: %v", err)
 	}
 	impatient := p.client(t, kgo.RecordRetries(1))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := impatient.ProduceSync(ctx, &kgo.Record{Topic: "closed", Value: framed(later, 0, 2, 'c')}).FirstErr(); !errors.Is(err, kerr.NotEnoughReplicas) {
 		t.Errorf("fail-closed: %v", err)

@@ -6,12 +6,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -20,22 +20,15 @@ import (
 	"kelp/e2e/harness"
 )
 
+// patience bounds a wait that takes seconds, or on a busy machine, where a JVM starts slowly, minutes.
+const patience = 4 * time.Minute
+
 // place is a broker with its registry.
 type place struct {
 	broker   *harness.Broker
 	registry *sr.Client
 	kafka    string
 	http     string
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // open starts a broker with its data in dir.
@@ -52,7 +45,7 @@ func open(dir, registry string, flags ...string) (*place, error) {
 // start starts a broker of a test's own.
 func start(t *testing.T, flags ...string) *place {
 	t.Helper()
-	p, err := open(t.TempDir(), freeAddress(t), flags...)
+	p, err := open(t.TempDir(), harness.FreeAddr(t), flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +69,7 @@ func server(t *testing.T) *place {
 	t.Helper()
 	shared.Do(func() {
 		if shared.dir, shared.err = os.MkdirTemp("", "validation"); shared.err == nil {
-			shared.p, shared.err = open(shared.dir, freeAddress(t))
+			shared.p, shared.err = open(shared.dir, harness.FreeAddr(t))
 		}
 	})
 	if shared.err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -171,7 +170,7 @@ func compare(t *testing.T, topic string, stored []*kgo.Record, sent []suite.Reco
 func consume(t *testing.T, p *place, topic string, n int) []*kgo.Record {
 	t.Helper()
 	cl := p.client(t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var all []*kgo.Record
 	for len(all) < n {
@@ -291,7 +290,7 @@ func (p *place) foreignEach(t *testing.T, name, topic, transactionalID string, r
 
 func each(t *testing.T, driver *foreign.Client, topic, transactionalID string, records []suite.Record) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	said, err := driver.ProduceEach(ctx, topic, "none", transactionalID, records)
 	if err != nil {
