@@ -1,7 +1,7 @@
 SEEDS ?= 1-5000
 CALLSEEDS ?= 1-200
 
-.PHONY: torture help run run-seaweedfs run-seaweedmq test modules check build docs proto unit e2e bench
+.PHONY: torture help run run-seaweedfs run-seaweedmq test modules check build docs proto unit e2e e2e-seaweedfs bench
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -60,6 +60,18 @@ e2e: ## install what real clients need into .cache and run them against the bina
 	sh e2e/install/all.sh
 	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp
 	cd e2e && go vet ./... && KELP_E2E_BINARY=$(CURDIR)/bin/kelp go test -count=1 -p 1 -timeout 40m ./...
+	cd e2e && KELP_E2E_BINARY=$(CURDIR)/bin/kelp go run ./onseaweedfs go test -count=1 -p 1 -timeout 15m -run $(CORE) $(CORES)
+
+# What of the suites also runs on SeaweedFS each time: clients, groups, transactions, compaction and schemas, with restarts and kills.
+CORE := 'TestSuite|TestCommittedOffsets|TestKillsLoseNothing|TestOperatorsEndTransactions'
+CORES := ./franz ./kafkago ./compaction ./registry ./transactions
+
+SUITES ?= ./franz ./sarama ./kafkago ./foreign ./crosswise ./tools ./groups ./transactions ./compaction ./registry ./streams ./connect ./crash ./diff
+
+e2e-seaweedfs: ## the suites of e2e with every log on a real SeaweedFS (SUITES="./groups -run Members" chooses)
+	sh e2e/install/all.sh
+	CGO_ENABLED=0 go build -o bin/kelp ./cmd/kelp
+	cd e2e && KELP_E2E_BINARY=$(CURDIR)/bin/kelp go run ./onseaweedfs go test -count=1 -p 1 -timeout 60m $(SUITES)
 
 bench: ## compare with Apache Kafka in turns and print the ratios (BENCH="-scenario produce -rounds 5" chooses)
 	sh e2e/install/kafka.sh

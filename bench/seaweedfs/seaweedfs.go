@@ -36,7 +36,7 @@ var others = map[string]string{
 
 // Scenarios of this package; bytes are those of the catch-up.
 func Scenarios(d time.Duration, bytes int64) []turns.Scenario {
-	all := []turns.Scenario{produce(d), consume(d, bytes), latency(d), idle(d)}
+	all := []turns.Scenario{produce(d, partitions), produce(d, 1), consume(d, bytes), latency(d), idle(d)}
 	for i := range all {
 		all[i].Skip = others
 	}

@@ -75,7 +75,7 @@ func readUntilDamage(ctx context.Context, t *testing.T, addr string, partition i
 // acknowledged is cut; the third partition notices nothing, and takes records.
 func TestDamageIsReportedAndTheRestServes(t *testing.T) {
 	dir := t.TempDir()
-	b, err := harness.Open(harness.Kelp, dir)
+	b, err := harness.OpenWith(harness.Kelp, dir, harness.Options{KelpFlags: harness.InFolder})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func TestAFullDisk(t *testing.T) {
 	if out, err := exec.Command(prefix[0], append(prefix[1:], "true")...).CombinedOutput(); err != nil {
 		t.Skipf("this system gives tests no file system of their own (%v: %s); the log's own tests fill one in memory", err, out)
 	}
-	b, err := harness.OpenWith(harness.Kelp, dir, harness.Options{KelpPrefix: prefix})
+	b, err := harness.OpenWith(harness.Kelp, dir, harness.Options{KelpPrefix: prefix, KelpFlags: harness.InFolder})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,8 +49,8 @@ func ownStore(flags []string) string {
 	return strings.TrimRight(base, "/") + "/" + strings.ToLower(rand.Text())
 }
 
-// OnSeaweedFS says that kelp keeps its log on SeaweedFS in this run, not in a folder.
-func OnSeaweedFS() bool { return os.Getenv("KELP_E2E_STORE") != "" }
+// InFolder are flags that keep a kelp's log in a folder whatever KELP_E2E_STORE says: for tests of its files.
+var InFolder = []string{"--store", ""}
 
 // HTTP is the address of a kelp's HTTP listener, as it said when it was ready.
 func (b *Broker) HTTP() string {

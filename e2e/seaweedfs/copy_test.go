@@ -31,7 +31,7 @@ func TestCopy(t *testing.T) {
 	store := w.Store("copied")
 	first, third := t.TempDir(), t.TempDir()
 
-	p := serve(t, first, "--store", "")
+	p := serve(t, first, harness.InFolder...)
 	p.fill(ctx, t)
 	want := p.everything(ctx, t)
 	if _, err := p.copy(ctx, filepath.Join(first, "data"), store); err == nil || !strings.Contains(err.Error(), "in use") {
@@ -69,7 +69,7 @@ func TestCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(out)
-	p = serve(t, third, "--store", "")
+	p = serve(t, third, harness.InFolder...)
 	same(t, "back in a folder", want, p.everything(ctx, t))
 	p.more(ctx, t)
 }

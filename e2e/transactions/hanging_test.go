@@ -61,7 +61,7 @@ func hanging(table string) (partitions []string) {
 // with Apache Kafka's tool and with kelp txn. Only Kelp's log can be made to forget, so this is not run against Apache Kafka.
 func TestATransactionThatTheCoordinatorLost(t *testing.T) {
 	dir := t.TempDir()
-	b, err := harness.OpenWith(harness.Kelp, dir, harness.Options{})
+	b, err := harness.OpenWith(harness.Kelp, dir, harness.Options{KelpFlags: harness.InFolder})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,8 @@ var goals = []report.Goal{
 	{Scenario: "txn-1", Metric: "transactions/s", Pair: osPair, AtLeast: 1.5},
 	{Scenario: "txn-16", Metric: "transactions/s", Pair: osPair, AtLeast: 1.5},
 	{Scenario: "seaweedfs-produce", Metric: "MB/s", Pair: weedPair, AtLeast: 0.4},
-	{Scenario: "seaweedfs-produce", Metric: "MB/s", Pair: gatePair, AtLeast: 40},
+	{Scenario: "seaweedfs-produce", Metric: "MB/s", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtLeast: 132}, // 40 times 3.3
+	{Scenario: "seaweedfs-produce-1", Metric: "MB/s", Pair: gatePair, AtLeast: 40},
 	{Scenario: "seaweedfs-produce", Metric: "CPU s/GB with SeaweedFS", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 6},
 	{Scenario: "seaweedfs-e2e", Metric: "ack p50 ms", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 3},
 	{Scenario: "seaweedfs-e2e", Metric: "ack p99 ms", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 10},
