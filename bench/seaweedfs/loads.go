@@ -219,7 +219,7 @@ func (l *latencies) run(ctx context.Context, p, c *kgo.Client, total int) error 
 				return
 			}
 			now := time.Since(l.epoch)
-			fetches.EachRecord(func(r *kgo.Record) { l.seen = append(l.seen, now-time.Duration(binary.BigEndian.Uint64(r.Value))) })
+			fetches.EachRecord(func(r *kgo.Record) { l.seen = append(l.seen, now-time.Duration(binary.BigEndian.Uint64(r.Value[1:]))) })
 		}
 		seen <- nil
 	}()
@@ -231,7 +231,8 @@ func (l *latencies) run(ctx context.Context, p, c *kgo.Client, total int) error 
 		}
 		sent := time.Since(l.epoch)
 		value := make([]byte, latencyBytes)
-		binary.BigEndian.PutUint64(value, uint64(sent))
+		value[0] = 1 // what begins with 0 is a schema id to the gateway
+		binary.BigEndian.PutUint64(value[1:], uint64(sent))
 		p.Produce(ctx, &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
 			mu.Lock()
 			defer mu.Unlock()
