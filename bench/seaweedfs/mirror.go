@@ -38,7 +38,7 @@ func mirror(d time.Duration) turns.Scenario {
 		u, err := t.Measure(func() error {
 			began := time.Now()
 			var err error
-			if bytes, err = produceFor(ctx, t, sc.Name, d); err != nil {
+			if bytes, err = produceFor(ctx, t, sc.Name, partitions, d); err != nil {
 				return err
 			}
 			produced = time.Since(began)
