@@ -28,27 +28,23 @@ func TestCopy(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	w := harness.StartSeaweedFS(t)
-	store := w.Store("copied")
 	first, third := t.TempDir(), t.TempDir()
 
 	p := serve(t, first, harness.InFolder...)
 	p.fill(ctx, t)
 	want := p.everything(ctx, t)
-	if _, err := p.copy(ctx, filepath.Join(first, "data"), store); err == nil || !strings.Contains(err.Error(), "in use") {
+	if _, err := p.copy(ctx, filepath.Join(first, "data"), w.Store("refused")); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Fatalf("a copy of a folder that a server has: %v", err)
 	}
 	p.stop(t)
 
-	for _, phase := range []string{"copying", "verifying"} {
-		p.killedAt(ctx, t, phase, filepath.Join(first, "data"), store)
-		if out, err := exec.CommandContext(ctx, p.Binary(), "serve", "--listen", "127.0.0.1:0", "--http", "", "--registry", "",
-			"--store", store).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("unfinished copy")) {
-			t.Fatalf("a server started on half a copy: %v\n%s", err, out)
-		}
-	}
-	if _, err := p.copy(ctx, third, store); err == nil {
-		t.Fatal("another copy went on in its place")
-	}
+	other := t.TempDir()
+	q := serve(t, other, harness.InFolder...)
+	_, err := kadm.NewClient(q.client(t)).CreateTopic(ctx, 1, 1, nil, "other")
+	must(t, err)
+	q.stop(t)
+	other = filepath.Join(other, "data")
+	store := p.killedTwice(ctx, t, filepath.Join(first, "data"), other, func(n int) string { return w.Store(fmt.Sprint("copied-", n)) })
 	out, err := p.copy(ctx, filepath.Join(first, "data"), store)
 	if err != nil || !strings.HasPrefix(out, "copied and compared: ") {
 		t.Fatalf("%v\n%s", err, out)
@@ -59,17 +55,17 @@ func TestCopy(t *testing.T) {
 	same(t, "on SeaweedFS", want, p.everything(ctx, t))
 	p.more(ctx, t)
 	want = p.everything(ctx, t)
-	if _, err := p.copy(ctx, store, filepath.Join(third, "data")); err == nil || !strings.Contains(err.Error(), "in use") {
+	if _, err := p.copy(ctx, store, filepath.Join(third, "refused")); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Fatalf("a copy of a store that a server has: %v", err)
 	}
 	p.stop(t)
 
-	p.killedAt(ctx, t, "copying", store, filepath.Join(third, "data"))
-	if out, err = p.copy(ctx, store, filepath.Join(third, "data")); err != nil {
+	back := p.killedTwice(ctx, t, store, other, func(n int) string { return filepath.Join(third, fmt.Sprint(n), "data") })
+	if out, err = p.copy(ctx, store, back); err != nil {
 		t.Fatal(err)
 	}
 	t.Log(out)
-	p = serve(t, third, harness.InFolder...)
+	p = serve(t, filepath.Dir(back), harness.InFolder...)
 	same(t, "back in a folder", want, p.everything(ctx, t))
 	p.more(ctx, t)
 }
@@ -110,17 +106,49 @@ func (p *place) copy(ctx context.Context, from, to string) (string, error) {
 	return string(out), err
 }
 
-// killedAt runs a copy and kills it as soon as it says that a phase began.
-func (p *place) killedAt(ctx context.Context, t *testing.T, phase, from, to string) {
+// killedTwice leaves half a copy behind: killed once while it copies and once while it compares. Where a copy was quicker than the
+// kill, it begins anew in another place.
+func (p *place) killedTwice(ctx context.Context, t *testing.T, from, other string, to func(n int) string) string {
+	t.Helper()
+	for n := 0; ; n++ {
+		store := to(n)
+		if p.killed(ctx, t, "copying", from, store) && p.unfinished(ctx, t, other, store) &&
+			p.killed(ctx, t, "verifying", from, store) && p.unfinished(ctx, t, other, store) {
+			flags := []string{"serve", "--listen", "127.0.0.1:0", "--http", "", "--registry", "", "--data", t.TempDir(), "--store", store}
+			if !strings.Contains(store, "://") {
+				flags = append(flags[:len(flags)-4], "--data", store)
+			}
+			out, err := exec.CommandContext(ctx, p.Binary(), flags...).CombinedOutput()
+			if err == nil || !bytes.Contains(out, []byte("unfinished copy")) {
+				t.Fatalf("a server started on half a copy: %v\n%s", err, out)
+			}
+			return store
+		}
+		t.Logf("the copy to %s was quicker than its kill", store)
+	}
+}
+
+// unfinished says whether a store holds half a copy: the copy of another source does not go on in its place, with a reason.
+func (p *place) unfinished(ctx context.Context, t *testing.T, other, store string) bool {
+	t.Helper()
+	_, err := p.copy(ctx, other, store)
+	switch {
+	case err != nil && strings.Contains(err.Error(), "unfinished copy of another store"):
+		return true
+	case err != nil && strings.Contains(err.Error(), "not empty"):
+		return false
+	}
+	t.Fatalf("a copy of another source in its place: %v", err)
+	return false
+}
+
+// killed runs a copy and kills it as soon as it says that a phase began; false when it ended before.
+func (p *place) killed(ctx context.Context, t *testing.T, phase, from, to string) bool {
 	t.Helper()
 	c := exec.CommandContext(ctx, p.Binary(), "copy", "--from", from, "--to", to)
 	said, err := c.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, c.Start())
 	lines, seen := bufio.NewScanner(said), false
 	for !seen && lines.Scan() {
 		seen = strings.HasPrefix(lines.Text(), phase)
@@ -129,9 +157,11 @@ func (p *place) killedAt(ctx context.Context, t *testing.T, phase, from, to stri
 		}
 	}
 	_ = c.Process.Kill()
-	if err := c.Wait(); err == nil || !seen {
-		t.Fatalf("a copy that was to be killed while %s ended by itself: %v", phase, err)
+	err = c.Wait()
+	if !seen {
+		t.Fatalf("a copy ended before it was %s: %v", phase, err)
 	}
+	return err != nil
 }
 
 func (p *place) client(t *testing.T, o ...kgo.Opt) *kgo.Client {
