@@ -39,6 +39,7 @@ func TestMirror(t *testing.T) {
 	t.Run("Evolution", p.evolution)
 	t.Run("Samples", p.samples)
 	t.Run("Policies", p.policies)
+	t.Run("DeadLetters", p.deadLetters)
 	t.Run("Pressure", p.pressure)
 	t.Run("Many", p.many)
 }

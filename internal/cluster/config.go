@@ -118,6 +118,7 @@ type TopicConfig struct {
 	MinCleanableDirtyRatio                    float64
 	SeaweedMQPublish, SeaweedMQTopic          string
 	SeaweedMQUndecodable                      string
+	SeaweedMQDeadLetters                      string      // topic, empty: none
 	SeaweedMQMaxLag                           int64       // -1: any
 	SeaweedMQSource, SeaweedMQFormat          string      // namespace/topic, empty: none
 	SchemaRegistry                            string      // name of a registry; empty: the server's own choice
@@ -159,6 +160,7 @@ func (img *Image) parse(t Topic) *TopicConfig {
 		SeaweedMQPublish:       text("kelp.seaweedmq.publish"),
 		SeaweedMQTopic:         text("kelp.seaweedmq.topic"),
 		SeaweedMQUndecodable:   text("kelp.seaweedmq.undecodable"),
+		SeaweedMQDeadLetters:   text("kelp.seaweedmq.dead.letter.topic"),
 		SeaweedMQMaxLag:        number("kelp.seaweedmq.max.lag.records"),
 		SeaweedMQSource:        text("kelp.seaweedmq.source"),
 		SeaweedMQFormat:        text("kelp.seaweedmq.source.format"),

@@ -128,6 +128,16 @@ func seaweedMQTopic(v string) error {
 	return nil
 }
 
+// deadLetterTopic is empty or the name of a topic that records can be written to.
+func deadLetterTopic(v string) error {
+	if len(v) > 249 || v == "." || v == ".." || strings.HasPrefix(v, "__") || strings.ContainsFunc(v, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	}) {
+		return fmt.Errorf("must be empty or the name of a topic of users")
+	}
+	return nil
+}
+
 const (
 	maxLong = "9223372036854775807"
 	maxInt  = math.MaxInt32
@@ -193,6 +203,11 @@ var kafkaKeys = []Key{
 		Name: SchemaRegistryKey, Kind: String, check: registryName,
 		Doc: "Name of the schema registry that this topic's records refer to: one of --topic-registry, or embedded; " +
 			"empty is the registry that the server uses for all.",
+	},
+	{
+		Name: "kelp.seaweedmq.dead.letter.topic", Kind: String, check: deadLetterTopic,
+		Doc: "Topic that undecodable records of a structured topic are written to as well, with headers that say where they come from and why; " +
+			"empty is none. It must exist.",
 	},
 	{
 		Name: "kelp.seaweedmq.max.lag.records", Kind: Long, Default: "-1", Broker: "kelp.seaweedmq.max.lag.records", check: atLeast(-1),

@@ -47,7 +47,8 @@ func (n *Node) openMirror(p parts, metadata *cluster.Catalog, set *topic.Set) er
 		Formats: map[schema.Type]schema.Format{
 			schema.Avro: avro.Format{}, schema.Protobuf: protobuf.Format{}, schema.JSON: jsonschema.Format{},
 		},
-		Checkpoints: mirrorCheckpoints{groupOffsets{n.groups, mirrorGroup}}, Namespace: o.Namespace, Logger: p.logger, Now: time.Now,
+		Checkpoints: mirrorCheckpoints{groupOffsets{n.groups, mirrorGroup}}, DeadLetters: deadLetters{metadata, set},
+		Namespace: o.Namespace, Logger: p.logger, Now: time.Now,
 	})
 	n.wg.Go(func() {
 		defer client.Close()

@@ -35,6 +35,10 @@ var counters = []counter{
 		kind: prometheus.CounterValue, of: func(p *publisher) int64 { return p.stats.undecodable.Load() },
 	},
 	{
+		name: "dead_letter_records_total", help: "Undecodable records written to the dead-letter topic.",
+		kind: prometheus.CounterValue, of: func(p *publisher) int64 { return p.stats.deadLetters.Load() },
+	},
+	{
 		name: "skipped_records_total", help: "Offsets that were deleted before they were published.",
 		kind: prometheus.CounterValue, of: func(p *publisher) int64 { return p.stats.skipped.Load() },
 	},

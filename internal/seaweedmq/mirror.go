@@ -33,6 +33,7 @@ type Options struct {
 	Registry    schema.Registry // nil: there is none
 	Formats     map[schema.Type]schema.Format
 	Checkpoints Checkpoints
+	DeadLetters DeadLetters
 	Namespace   string // of topics that do not say
 	Logger      *slog.Logger
 	Now         func() time.Time
@@ -91,7 +92,9 @@ func (m *Mirror) follow(ctx context.Context) {
 			continue
 		}
 		if mode := Mode(t.Config.SeaweedMQPublish); mode == Raw || mode == Structured {
-			wanted[name] = want{t.ID, t.Partitions, mode, Undecodable(t.Config.SeaweedMQUndecodable), m.targetOf(t)}
+			wanted[name] = want{
+				t.ID, t.Partitions, mode, Undecodable(t.Config.SeaweedMQUndecodable), t.Config.SeaweedMQDeadLetters, m.targetOf(t),
+			}
 		}
 	}
 	m.mu.Lock()

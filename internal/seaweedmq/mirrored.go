@@ -20,6 +20,7 @@ type mirrored struct {
 	topic       cluster.Topic
 	mode        Mode
 	undecodable Undecodable
+	deadLetters string // topic of Kafka for undecodable records; empty: none
 	target      mq.Topic
 	shapes      *shapes // nil when raw
 	publishers  []*publisher
@@ -38,11 +39,12 @@ type want struct {
 	partitions  int32
 	mode        Mode
 	undecodable Undecodable
+	deadLetters string
 	target      mq.Topic
 }
 
 func (m *Mirror) start(ctx context.Context, t cluster.Topic, w want) *mirrored {
-	x := &mirrored{m: m, topic: t, mode: w.mode, undecodable: w.undecodable, target: w.target}
+	x := &mirrored{m: m, topic: t, mode: w.mode, undecodable: w.undecodable, deadLetters: w.deadLetters, target: w.target}
 	if w.mode == Structured {
 		x.shapes = &shapes{topic: t.Name, registry: m.o.Registry, formats: m.o.Formats, tell: x.configure}
 	}

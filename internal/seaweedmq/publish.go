@@ -167,6 +167,9 @@ func (s *stream) record(ctx context.Context, pub *mq.Publisher, r batch.Record) 
 		return fmt.Errorf("offset %d: %w", r.Offset, err)
 	}
 	if row.failed != nil {
+		if err := s.p.bury(ctx, r, row.failed); err != nil {
+			return err
+		}
 		stats.undecodable.Add(1)
 		stats.note(r.Offset, row.failed)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -107,7 +106,7 @@ const (
 	tagString = 7
 )
 
-// maxErrorBytes bounds the text in kafka_error.
+// maxErrorBytes bounds the text in kafka_error and in the header of a dead letter.
 const maxErrorBytes = 1000
 
 // appendOurs appends our columns. A RecordValue is a map, so its entries can follow one another in any
@@ -139,12 +138,7 @@ func (r *rows) appendOurs(b []byte, rec batch.Record, schemaID int32, failed err
 		b = appendEntry(b, colSchema, v)
 	}
 	if failed != nil {
-		text := failed.Error()
-		if len(text) > maxErrorBytes {
-			text = text[:maxErrorBytes]
-		}
-		text = strings.ToValidUTF8(text, "\ufffd") // cut within a character, or words of a payload
-		v = protowire.AppendString(protowire.AppendTag(v[:0], tagString, protowire.BytesType), text)
+		v = protowire.AppendString(protowire.AppendTag(v[:0], tagString, protowire.BytesType), errorText(failed))
 		b = appendEntry(b, colError, v)
 	}
 	return b

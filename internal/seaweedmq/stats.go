@@ -15,6 +15,7 @@ type stats struct {
 	repeats      atomic.Int64 // entries that the filer had more than once
 	foreign      atomic.Int64 // entries that nobody here has published
 	undecodable  atomic.Int64
+	deadLetters  atomic.Int64 // of undecodable ones, in the dead-letter topic
 	skipped      atomic.Int64 // offsets deleted before they were published
 	streams      atomic.Int64 // opened
 	unclear      atomic.Int64 // opened although an earlier one might still be flushed

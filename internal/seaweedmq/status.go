@@ -31,6 +31,7 @@ type PartitionStatus struct {
 	Repeats      int64  `json:"repeats"`
 	Foreign      int64  `json:"foreign"`
 	Undecodable  int64  `json:"undecodable"`
+	DeadLetters  int64  `json:"deadLetters"`
 	Skipped      int64  `json:"skipped"`
 	Streams      int64  `json:"streams"`
 	Unclear      int64  `json:"unclear"`
@@ -74,7 +75,8 @@ func (p *publisher) status() PartitionStatus {
 	out := PartitionStatus{
 		Partition: p.index, Streaming: s.up.Load(), Confirmed: s.confirmed.Load(), Published: s.published.Load(),
 		Acknowledged: s.acknowledged.Load(), Waiting: s.waiting.Load(), Repeats: s.repeats.Load(), Foreign: s.foreign.Load(),
-		Undecodable: s.undecodable.Load(), Skipped: s.skipped.Load(), Streams: s.streams.Load(), Unclear: s.unclear.Load(),
+		Undecodable: s.undecodable.Load(), DeadLetters: s.deadLetters.Load(),
+		Skipped: s.skipped.Load(), Streams: s.streams.Load(), Unclear: s.unclear.Load(),
 		Errors: s.errors.Load(), Lag: p.lag(),
 	}
 	s.mu.Lock()
