@@ -29,7 +29,7 @@ type Kind string
 const (
 	Kelp  Kind = "kelp"
 	Kafka Kind = "kafka"
-	// Gateway is SeaweedFS's own Kafka gateway, which only the benchmarks compare with.
+	// Gateway is SeaweedFS's own Kafka gateway: benchmarks compare with it, and what it has written is imported.
 	Gateway Kind = "gateway"
 )
 

@@ -17,11 +17,12 @@ import (
 	"kelp/internal/seaweed/mq"
 )
 
-// TestSources reads what others have written to SeaweedMQ: its agent and Kelp's mirror.
+// TestSources reads what others have written to SeaweedMQ: its agent, Kelp's mirror and SeaweedFS's gateway.
 func TestSources(t *testing.T) {
 	p := start(t)
 	t.Run("Agent", p.fromAgent)
 	t.Run("Mirror", p.fromMirror)
+	t.Run("Gateway", p.fromGateway)
 }
 
 // importTopic runs kelp seaweedmq import.
@@ -52,7 +53,13 @@ func (p *place) fromAgent(t *testing.T) {
 	}}
 	write := func(from, n int) {
 		t.Helper()
-		s, err := p.client.OpenSession(t.Context(), p.weed.Agent.GRPC, name, mq.Config{Partitions: 1, RecordType: typ}, "test")
+		config := mq.Config{Partitions: 1, RecordType: typ}
+		s, err := p.client.OpenSession(t.Context(), p.weed.Agent.GRPC, name, config, "test")
+		// The broker answers before it knows which broker leads.
+		for deadline := time.Now().Add(time.Minute); err != nil && time.Now().Before(deadline); {
+			time.Sleep(200 * time.Millisecond) //nolint:forbidigo // polls
+			s, err = p.client.OpenSession(t.Context(), p.weed.Agent.GRPC, name, config, "test")
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
