@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -15,9 +16,17 @@ import (
 	"kelp/internal/wire"
 )
 
-var errInternal = errors.New("internal error")
+var (
+	errInternal = errors.New("internal error")
+	// errQuiet ends the reading of a connection for as long as nothing comes.
+	errQuiet = errors.New("nothing has come for a while")
+)
 
-// connection is one client. Its goroutine reads; writers come and go.
+// quietAfter so long without a request a connection waits in a goroutine of its own that does nothing else:
+// on a stack of the smallest size, while that on which requests were handled has grown to several times it.
+const quietAfter = 100 * time.Millisecond
+
+// connection is one client. One goroutine at a time reads or waits; writers come and go.
 type connection struct {
 	net.Conn
 	s      *Server
@@ -37,7 +46,37 @@ func (s *Server) serve(conn net.Conn) {
 	c := &connection{Conn: conn, s: s, id: s.nextID.Add(1), in: wire.NewReader(conn, s.o.Limits.FrameBytes)}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.queue = newQueue(s.o.Limits.InFlight, func() { go c.write() })
+	c.run()
+}
+
+// run handles requests until none come for a while, and leaves the waiting to another goroutine then, or until the end.
+func (c *connection) run() {
 	err := c.read()
+	if errors.Is(err, errQuiet) {
+		if err = c.readUntil(c.s.o.Limits.IdleTimeout - c.s.quietAfter); err == nil {
+			c.s.m.resting.Inc()
+			go c.rest()
+			return
+		}
+	}
+	c.end(err)
+}
+
+// rest runs on when there is something to read.
+func (c *connection) rest() {
+	err := c.in.Wait()
+	c.s.m.resting.Dec()
+	if err != nil {
+		c.end(err)
+		return
+	}
+	c.run()
+}
+
+// end lets the connection go, once what was read is answered.
+func (c *connection) end(err error) {
+	defer c.s.wg.Done()
+	s := c.s
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !s.draining() {
 		s.m.broken.Inc()
 		s.o.Logger.Info("connection closed", "remote", c.RemoteAddr(), "reason", err)
@@ -49,7 +88,7 @@ func (s *Server) serve(conn net.Conn) {
 	c.cancel()
 	c.in.Close()
 	s.mu.Lock()
-	delete(s.conns, conn)
+	delete(s.conns, c.Conn)
 	s.mu.Unlock()
 	s.m.connections.Dec()
 	_ = c.Close()
@@ -87,10 +126,7 @@ func (c *connection) read() (err error) {
 
 // readFrame reads one request once there is room for its bytes, which are then held.
 func (c *connection) readFrame() (frame *wire.Buffer, began time.Time, err error) {
-	if err := c.readUntil(c.s.o.Limits.IdleTimeout); err != nil {
-		return nil, began, err
-	}
-	n, err := c.in.Size()
+	n, err := c.readSize()
 	if err != nil {
 		return nil, began, err
 	}
@@ -111,6 +147,26 @@ func (c *connection) readFrame() (frame *wire.Buffer, began time.Time, err error
 		return nil
 	})
 	return frame, began, err
+}
+
+// readSize waits for the next request, for a while where the waiting can be left to a goroutine of its own.
+func (c *connection) readSize() (int, error) {
+	if c.in.CanWait() && c.in.Buffered() == 0 && c.s.quietAfter < c.s.o.Limits.IdleTimeout {
+		if err := c.readUntil(c.s.quietAfter); err != nil {
+			return 0, err
+		}
+		n, err := c.in.Size()
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded) || c.s.draining():
+			return n, err
+		case c.in.Buffered() == 0:
+			return 0, errQuiet
+		}
+	}
+	if err := c.readUntil(c.s.o.Limits.IdleTimeout); err != nil {
+		return 0, err
+	}
+	return c.in.Size()
 }
 
 // deadlineSlack is the part of a timeout by which a deadline may be early: within it the one that

@@ -12,6 +12,7 @@ import (
 // metrics tell of connections and requests. Durations are seconds, sizes bytes.
 type metrics struct {
 	connections prometheus.Gauge
+	resting     prometheus.Gauge
 	refused     prometheus.Counter
 	broken      prometheus.Counter
 	received    prometheus.Counter
@@ -36,6 +37,7 @@ func newMetrics(r prometheus.Registerer, table []api.Entry) *metrics {
 	}
 	m := &metrics{
 		connections: gauge("connections", "Open connections."),
+		resting:     gauge("connections_at_rest", "Open connections from which nothing has come for a while."),
 		refused:     counter("connections_refused_total", "Connections closed because the limit of open ones was reached."),
 		broken:      counter("connections_broken_total", "Connections closed because of what the client sent."),
 		received:    counter("received_bytes_total", "Bytes of requests."),
@@ -61,7 +63,7 @@ func newMetrics(r prometheus.Registerer, table []api.Entry) *metrics {
 		m.byKey[e.Key.Int16()] = new(atomic.Pointer[stages])
 	}
 	if r != nil {
-		r.MustRegister(m.connections, m.refused, m.broken, m.received, m.sent, m.inFlight, m.took, m.stage, m.errors)
+		r.MustRegister(m.connections, m.resting, m.refused, m.broken, m.received, m.sent, m.inFlight, m.took, m.stage, m.errors)
 	}
 	return m
 }

@@ -58,6 +58,8 @@ type Server struct {
 	mu        sync.Mutex // guards listeners and conns
 	listeners []net.Listener
 	conns     map[net.Conn]struct{}
+
+	quietAfter time.Duration // shorter in tests
 }
 
 // New makes a server of the table.
@@ -82,7 +84,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		o: o, table: make(map[int16]*api.Entry, len(o.Table)), conns: map[net.Conn]struct{}{},
-		room: semaphore.NewWeighted(l.InFlightBytes), m: newMetrics(o.Metrics, o.Table), drain: make(chan struct{}),
+		room: semaphore.NewWeighted(l.InFlightBytes), m: newMetrics(o.Metrics, o.Table), drain: make(chan struct{}), quietAfter: quietAfter,
 	}
 	for i := range o.Table {
 		s.table[o.Table[i].Key.Int16()] = &o.Table[i]
@@ -110,7 +112,8 @@ func (s *Server) Serve(l net.Listener) error {
 			_ = c.Close()
 			continue
 		}
-		s.wg.Go(func() { s.serve(c) })
+		s.wg.Add(1) // until the connection's end
+		go s.serve(c)
 	}
 }
 

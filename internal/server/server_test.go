@@ -60,6 +60,7 @@ func serve(t *testing.T, s *Server) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.quietAfter = time.Millisecond // so that connections come to rest in every test
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(listener) }()
 	t.Cleanup(func() {

@@ -32,6 +32,8 @@ type Reader struct {
 
 	ready  func(fd uintptr) bool // readReady, made once
 	result error                 // of readReady
+	comes  func(fd uintptr) bool // somethingComes, made once
+	looked bool                  // by somethingComes, since Wait was called
 }
 
 // NewReader makes a reader of frames of at most maxBytes.
@@ -39,7 +41,7 @@ func NewReader(src io.Reader, maxBytes int) *Reader {
 	r := &Reader{src: src, max: maxBytes, proven: growBytes}
 	if c, ok := src.(syscall.Conn); ok && readsWhenReady {
 		if raw, err := c.SyscallConn(); err == nil {
-			r.raw, r.ready = raw, r.readReady
+			r.raw, r.ready, r.comes = raw, r.readReady, r.somethingComes
 		}
 	}
 	return r
@@ -47,6 +49,16 @@ func NewReader(src io.Reader, maxBytes int) *Reader {
 
 // Buffered is how many bytes can be taken without waiting.
 func (r *Reader) Buffered() int { return len(r.have) }
+
+// CanWait says that Wait can be called.
+func (r *Reader) CanWait() bool { return r.raw != nil && canPeek }
+
+// Wait returns when there is something to read, be it the end. It needs so little stack that a goroutine
+// which does nothing else stays at the smallest size. Nothing must be buffered.
+func (r *Reader) Wait() error {
+	r.looked = false
+	return r.raw.Read(r.comes)
+}
 
 // Size waits for the next frame and gives its length.
 func (r *Reader) Size() (int, error) {
