@@ -26,7 +26,7 @@ func fill(ctx context.Context, t *turns.Turn, topic string, bytes int64) error {
 	if err := bare.CreateTopic(t.Addr, topic, producers); err != nil {
 		return err
 	}
-	ps, err := bareProducers(t.Addr, topic)
+	ps, err := bareProducers(t.Addr, topic, bareValues())
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,6 @@ func Scenarios(s Size) []turns.Scenario {
 	s.Bytes, s.WarmBytes = max(s.Bytes/whole, 1)*whole, max(s.WarmBytes/whole, 1)*whole
 	return slices.Concat(
 		[]turns.Scenario{start()}, produceAll(s), []turns.Scenario{produceBare(s), consumeBare(s), consumeFranz(s), latency(s), latencyBare(s), requests(s)},
-		partitions(s), []turns.Scenario{startFull(s)},
+		partitions(s), []turns.Scenario{startFull(s), validation(s)},
 	)
 }

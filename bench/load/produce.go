@@ -141,7 +141,7 @@ func produceBare(s Size) turns.Scenario {
 		if err := bare.CreateTopic(t.Addr, sc.Name, producers); err != nil {
 			return err
 		}
-		ps, err := bareProducers(t.Addr, sc.Name)
+		ps, err := bareProducers(t.Addr, sc.Name, bareValues())
 		if err != nil {
 			return err
 		}
@@ -169,8 +169,10 @@ type bareProducer struct {
 	records  int32
 }
 
-func bareProducers(addr, topic string) ([]*bareProducer, error) {
-	values := bare.Values(bareBatchBytes/bare.ValueBytes, bare.ValueBytes, 1)
+// bareValues are those of a batch.
+func bareValues() [][]byte { return bare.Values(bareBatchBytes/bare.ValueBytes, bare.ValueBytes, 1) }
+
+func bareProducers(addr, topic string, values [][]byte) ([]*bareProducer, error) {
 	var ps []*bareProducer
 	for i := range producers {
 		c, err := bare.Dial(addr)

@@ -15,9 +15,10 @@ import (
 type behind int
 
 const (
-	nothing   behind = iota // a folder of its own
-	seaweedFS               // a SeaweedFS: master, volume server and filer in one process
-	seaweedMQ               // the same with a broker of SeaweedMQ in it
+	nothing     behind = iota // a folder of its own
+	seaweedFS                 // a SeaweedFS: master, volume server and filer in one process
+	seaweedMQ                 // the same with a broker of SeaweedMQ in it
+	itsRegistry               // a folder of its own, and its schema registry is served
 )
 
 // Running is a started server with what it needs.
@@ -25,6 +26,7 @@ type Running struct {
 	*harness.Broker
 	Dir    string             // the server's own folder
 	Behind *harness.SeaweedFS // what it keeps its records on; nil: that folder
+	URL    string             // of the schema registry that it serves; empty: none
 
 	registry *harness.Broker // the address that SeaweedFS's gateway insists on: a Kelp that nobody else uses
 }
@@ -48,6 +50,13 @@ func (r *Running) start(s Server, dir string) (err error) {
 	o := s.options
 	switch s.behind {
 	case nothing:
+	case itsRegistry:
+		port, err := harness.FreePort()
+		if err != nil {
+			return err
+		}
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		r.URL, o.KelpFlags = "http://"+address, append([]string{"--registry", address}, o.KelpFlags...)
 	case seaweedFS:
 		if r.Behind, err = harness.OpenSeaweedFS(filepath.Join(dir, "weed")); err != nil {
 			return err

@@ -65,6 +65,10 @@ func All(extra []string) []Server {
 			harness.Options{KelpFlags: append([]string{"--durability", "fsync", "--auto-create-topics=false", "--seaweedmq-publish", "raw"}, extra...)},
 			seaweedMQ,
 		},
+		{
+			"kelp-registry", "Kelp, `--durability os`, which serves its schema registry too", harness.Kelp,
+			harness.Options{KelpFlags: append([]string{"--durability", "os", "--auto-create-topics=false"}, extra...)}, itsRegistry,
+		},
 	}
 }
 

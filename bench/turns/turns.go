@@ -44,6 +44,7 @@ type Turn struct {
 	Dir     string         // the server's folder
 	Behind  []proc.Process // of what the server keeps its records on, when that is not a folder
 	Master  string         // of the SeaweedFS that is behind the server
+	URL     string         // of the schema registry that the server serves
 	Started time.Duration  // from the start of the process to its first answer
 	record  func(metric string, value float64)
 	profile func(context.Context) error // takes one while something is measured, or nil
@@ -173,7 +174,7 @@ func (p Plan) turn(ctx context.Context, sc Scenario, s servers.Server) (samples 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close(), os.RemoveAll(dir)) }()
-	t := &Turn{Broker: b.Broker, Process: proc.Process{Pid: b.Pid()}, Dir: b.Dir, Started: b.Started, record: func(metric string, value float64) {
+	t := &Turn{Broker: b.Broker, Process: proc.Process{Pid: b.Pid()}, Dir: b.Dir, URL: b.URL, Started: b.Started, record: func(metric string, value float64) {
 		samples = append(samples, Sample{Scenario: sc.Name, Server: s.Name, Metric: metric, Value: value})
 	}}
 	if b.Behind != nil {

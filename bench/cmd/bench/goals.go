@@ -67,6 +67,9 @@ var goals = []report.Goal{
 	{Scenario: "seaweedfs-e2e", Metric: "ack p50 ms", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 3},
 	{Scenario: "seaweedfs-e2e", Metric: "ack p99 ms", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 10},
 	{Scenario: "seaweedfs-idle", Metric: "requests/s", Pair: report.Pair{Ours: "kelp-seaweedfs"}, AtMost: 1},
+	{Scenario: "validation", Metric: "payload / off", Pair: report.Pair{Ours: "kelp-registry"}, AtLeast: 0.5},
+	{Scenario: "validation", Metric: "off / plain", Pair: report.Pair{Ours: "kelp-registry"}, AtLeast: 0.95}, // equal, but for noise
+	{Scenario: "validation", Metric: "CPU off / plain", Pair: report.Pair{Ours: "kelp-registry"}, AtMost: 1.05},
 	{Scenario: "start", Metric: "ready ms", Pair: report.Pair{Ours: "kelp-fsync"}, AtMost: 150},
 	{Scenario: "start", Metric: "idle MB", Pair: report.Pair{Ours: "kelp-fsync"}, AtMost: 40},
 }
