@@ -103,10 +103,16 @@ func (p *place) fromGateway(t *testing.T) {
 		produce(t, through(t, g), sent[part]...)
 	}
 	commitThrough(t, g, "readers", "gated", read, read+1)
+	commitThrough(t, g, "busy", "gated", 7)
 	compare := p.framed(t, g)
-	out := p.importTopic(t, "kafka/gated")
-	if !strings.Contains(out, "group readers") {
-		t.Errorf("the import says nothing of the group:\n%s", out)
+	member := p.member(t, "busy")
+	args := []string{"seaweedmq", "import", "--server", p.broker.Addr, "--master", p.weed.Masters[0].Addr, "--settle", "3s", "kafka/gated"}
+	if out := p.kelp(t, args...); !strings.Contains(out, "exit status") || !strings.Contains(out, "offsets of group busy: ") {
+		t.Errorf("an import with a group that has members here says\n%s", out)
+	}
+	member.Close()
+	if out := p.importTopic(t, "kafka/gated"); !strings.Contains(out, "group readers: 2 offsets") || !strings.Contains(out, "group busy: 1 offsets") {
+		t.Errorf("the import says of the groups\n%s", out)
 	}
 	for part, got := range p.consume(t, "gated") {
 		if len(got) != each {
@@ -131,8 +137,26 @@ func (p *place) fromGateway(t *testing.T) {
 			t.Errorf("group of partition %d: %+v, want %d", part, o, read+part)
 		}
 	}
-	produce(t, p.kafka(t), &kgo.Record{Topic: "gated", Value: []byte("goes on")})
+	next := &kgo.Record{Topic: "gated", Value: []byte("goes on")}
+	if produce(t, p.kafka(t), next); next.Offset != each {
+		t.Errorf("the topic goes on at %d, want %d", next.Offset, each)
+	}
 	compare()
+}
+
+// member is one of a group here, when it has joined.
+func (p *place) member(t *testing.T, group string) *kgo.Client {
+	t.Helper()
+	joined := make(chan struct{}, 10)
+	p.topic(t, "of-"+group, 1)
+	cl := p.kafka(t, kgo.ConsumeTopics("of-"+group), kgo.ConsumerGroup(group),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { joined <- struct{}{} }))
+	select {
+	case <-joined:
+	case <-time.After(time.Minute):
+		t.Fatalf("nobody joins %s\n%s", group, p.broker.Tail())
+	}
+	return cl
 }
 
 // commitThrough joins a group at the gateway, which knows no offsets of groups without members, and commits.
@@ -189,6 +213,18 @@ func (p *place) framed(t *testing.T, g *harness.Broker) func() {
 		t.Fatal(err)
 	}
 	createThrough(t, through(t, g), "columns", 1)
+	text = `{"type":"record","name":"K","fields":[{"name":"k","type":"string"}]}`
+	keys, err := registry.CreateSchema(t.Context(), "keyed-key", sr.Schema{Schema: text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	createThrough(t, through(t, g), "keyed", 1)
+	keyed := &kgo.Record{Topic: "keyed", Key: []byte{0, 0, 0, 0, byte(keys.ID), 2, 'x'}, Value: []byte{0, 0, 0, 0, byte(made.ID), 2, 'y', 6}}
+	produce(t, through(t, g), keyed)
+	p.topic(t, "keyed-json", 1, "kelp.seaweedmq.source=kafka/keyed", "retention.ms=-1")
+	if r := p.awaitRecords(t, "keyed-json", 1)[0]; string(r.Key) != `{"k":"x"}` || string(r.Value) != `{"name":"y","n":3}` {
+		t.Errorf("a key with a schema came as %q=%q", r.Key, r.Value)
+	}
 	var sent []*kgo.Record
 	for i := range 20 {
 		value := []byte{0, 0, 0, 0, byte(made.ID), 4, 'a', byte('a' + i), byte(2 * i)}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -50,7 +51,8 @@ func (c *converter) record(e mq.Entry) batch.Record {
 	if c.typ == nil || c.format == "raw" {
 		return r
 	}
-	v, ok := c.structured(e.Value, "")
+	key := parse(e.Key)
+	v, ok := c.structured(e.Value, key)
 	if !ok {
 		return r
 	}
@@ -58,8 +60,9 @@ func (c *converter) record(e mq.Entry) batch.Record {
 		restore(&r, v.Fields)
 		return r
 	}
-	if k, ok := c.structured(e.Key, keyPrefix); ok {
-		r.Key = appendRecord(nil, k, nil)
+	if c.repeated(key, v) {
+		r.Key = appendRecord(nil, key, nil)
+		maps.DeleteFunc(v.Fields, func(name string, _ *record.Value) bool { return strings.HasPrefix(name, keyPrefix) && !c.has(name) })
 	}
 	r.Value = c.value(v)
 	return r
@@ -73,21 +76,44 @@ func present(b []byte) []byte {
 	return b
 }
 
-// structured reads a record value of the topic's type. Bytes that happen to parse have other fields.
-func (c *converter) structured(b []byte, prefix string) (*record.RecordValue, bool) {
-	if len(b) == 0 {
-		return nil, false
-	}
+// parse reads a record value, nil if it is none.
+func parse(b []byte) *record.RecordValue {
 	v := &record.RecordValue{}
-	if proto.Unmarshal(b, v) != nil || len(v.Fields) == 0 || len(v.ProtoReflect().GetUnknown()) > 0 {
+	if len(b) == 0 || proto.Unmarshal(b, v) != nil || len(v.Fields) == 0 || len(v.ProtoReflect().GetUnknown()) > 0 {
+		return nil
+	}
+	return v
+}
+
+// structured reads a record value of the topic's type. Bytes that happen to parse have other fields. The gateway adds the fields
+// of the key to a value, but not to the topic's type.
+func (c *converter) structured(b []byte, key *record.RecordValue) (*record.RecordValue, bool) {
+	v := parse(b)
+	if v == nil {
 		return nil, false
 	}
-	for name := range v.Fields {
-		if !slices.ContainsFunc(c.typ.Fields, func(f *record.Field) bool { return f.Name == prefix+name }) {
+	for name, field := range v.Fields {
+		of, prefixed := strings.CutPrefix(name, keyPrefix)
+		if !c.has(name) && (!prefixed || key.GetFields()[of] == nil || !proto.Equal(key.Fields[of], field)) {
 			return nil, false
 		}
 	}
 	return v, true
+}
+
+// repeated says that a key is a record whose fields are among those of the value: other bytes may parse, too.
+func (c *converter) repeated(key, value *record.RecordValue) bool {
+	for name, field := range key.GetFields() {
+		if !proto.Equal(value.Fields[keyPrefix+name], field) {
+			return false
+		}
+	}
+	return key != nil
+}
+
+// has says whether the topic's type has a field.
+func (c *converter) has(name string) bool {
+	return slices.ContainsFunc(c.typ.Fields, func(f *record.Field) bool { return f.Name == name })
 }
 
 // restore takes a record from the columns of a mirror.

@@ -217,6 +217,29 @@ func TestSchemaInAnEnvelope(t *testing.T) {
 	}
 }
 
+// TestKeysOfTheGateway: it adds the fields of a key to the value, of which the topic's type does not always know.
+func TestKeysOfTheGateway(t *testing.T) {
+	key := marshal(t, map[string]*record.Value{"id": record.String("k")})
+	both := marshal(t, map[string]*record.Value{"a": record.String("x"), "key_id": record.String("k")})
+	other := marshal(t, map[string]*record.Value{"a": record.String("x"), "key_id": record.String("z")})
+	for name, c := range map[string]struct {
+		typ              *record.RecordType
+		key, value       []byte
+		wantKey, wantVal string
+	}{
+		"unknown to the type":   {typeOf("a"), key, both, `{"id":"k"}`, `{"a":"x"}`},
+		"known to the type":     {typeOf("a", "key_id"), key, both, `{"id":"k"}`, `{"a":"x","key_id":"k"}`},
+		"of another key":        {typeOf("a"), key, other, string(key), string(other)},
+		"a column of the value": {typeOf("a", "key_id"), []byte("k"), other, "k", `{"a":"x","key_id":"z"}`},
+		"a key of bytes":        {typeOf("a"), key, marshal(t, map[string]*record.Value{"a": record.String("x")}), string(key), `{"a":"x"}`},
+	} {
+		r := (&converter{format: "json", typ: c.typ}).record(mq.Entry{Key: c.key, Value: c.value})
+		if string(r.Key) != c.wantKey || string(r.Value) != c.wantVal {
+			t.Errorf("%s: %q=%q", name, r.Key, r.Value)
+		}
+	}
+}
+
 // FuzzConvert: no bytes of others panic, and a record always comes out.
 func FuzzConvert(f *testing.F) {
 	f.Add([]byte("k"), []byte("v"))
