@@ -34,6 +34,12 @@ type place struct {
 
 func start(t *testing.T, flags ...string) *place {
 	t.Helper()
+	return startAt(t, func(string) []string { return flags })
+}
+
+// startAt is start with flags that need the agent's address.
+func startAt(t *testing.T, flags func(agent string) []string) *place {
+	t.Helper()
 	p := &place{weed: harness.StartSeaweedMQ(t), http: harness.FreeAddr(t)}
 	registry := harness.FreeAddr(t)
 	p.registry = "http://" + registry
@@ -41,7 +47,7 @@ func start(t *testing.T, flags ...string) *place {
 	var err error
 	p.broker, err = harness.OpenWith(harness.Kelp, t.TempDir(), harness.Options{KelpFlags: append([]string{
 		"--seaweedmq-master", master, "--http", p.http, "--registry", registry, "--transaction-max-timeout", "15m",
-	}, flags...)})
+	}, flags(p.weed.Agent.GRPC)...)})
 	if err != nil {
 		t.Fatal(err)
 	}

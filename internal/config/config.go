@@ -111,7 +111,7 @@ func Default() Config {
 		Memory:          256 << 20, Durability: DurabilityFsync, LogLevel: "info", LogFormat: FormatText, DrainTimeout: 10 * time.Second,
 		AutoCreateTopics: true,
 		Defaults:         Defaults{Partitions: 1, Kafka: map[string]string{}},
-		SeaweedMQ:        SeaweedMQ{Namespace: "kafka", Publish: PublishOff},
+		SeaweedMQ:        SeaweedMQ{Namespace: "kafka", Publish: PublishOff, Transport: TransportBroker},
 		Cleaner:          Cleaner{Enabled: true, Backoff: 15 * time.Second, DedupeBytes: 128 << 20},
 		Limits: Limits{
 			MessageBytes: 1048588, RequestBytes: 100 << 20, FetchBytes: 55 << 20,

@@ -15,6 +15,8 @@ type SeaweedMQ struct {
 	Filer     string   // empty: the one that the masters know
 	Namespace string
 	Publish   string // the default of topics
+	Transport string
+	Agent     string // address, for the transport agent
 }
 
 // The values of --seaweedmq-publish.
@@ -22,6 +24,12 @@ const (
 	PublishOff        = "off"
 	PublishRaw        = "raw"
 	PublishStructured = "structured"
+)
+
+// The values of --seaweedmq-transport.
+const (
+	TransportBroker = "broker"
+	TransportAgent  = "agent"
 )
 
 func (s *SeaweedMQ) bind(f *pflag.FlagSet) {
@@ -34,6 +42,9 @@ func (s *SeaweedMQ) bind(f *pflag.FlagSet) {
 	f.StringVar(&s.Namespace, "seaweedmq-namespace", s.Namespace, "namespace of topics in SeaweedMQ that kelp.seaweedmq.topic does not name")
 	f.StringVar(&s.Publish, "seaweedmq-publish", s.Publish,
 		"what is mirrored of topics that do not say (kelp.seaweedmq.publish): off, raw or structured")
+	f.StringVar(&s.Transport, "seaweedmq-transport", s.Transport,
+		"what records are handed to: broker, or agent for structured topics of one partition, which are all that an agent can keep in order")
+	f.StringVar(&s.Agent, "seaweedmq-agent", s.Agent, "host:port of the agent (weed mq.agent) that the transport agent uses")
 }
 
 // check refuses what cannot be used.
@@ -47,6 +58,18 @@ func (s *SeaweedMQ) check() error {
 	}
 	if s.Publish != PublishOff && len(s.Masters) == 0 {
 		bad("seaweedmq-publish", "%q needs --seaweedmq-master, which names the SeaweedFS to mirror to", s.Publish)
+	}
+	switch {
+	case s.Transport != TransportBroker && s.Transport != TransportAgent:
+		bad("seaweedmq-transport", "%q is not known; choose broker or agent", s.Transport)
+	case s.Transport == TransportAgent && s.Agent == "":
+		bad("seaweedmq-transport", "agent needs --seaweedmq-agent, the address of one")
+	case s.Transport == TransportBroker && s.Agent != "":
+		bad("seaweedmq-agent", "is not used with --seaweedmq-transport %s", s.Transport)
+	case s.Agent != "":
+		if err := hostPort(s.Agent, true); err != nil {
+			bad("seaweedmq-agent", "%q %v; write host:port, such as 10.0.0.5:16777", s.Agent, err)
+		}
 	}
 	if s.Namespace == "" {
 		bad("seaweedmq-namespace", "is empty; SeaweedFS's own Kafka gateway uses kafka")

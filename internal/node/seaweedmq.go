@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -33,6 +34,9 @@ func (n *Node) openMirror(p parts, metadata *cluster.Catalog, set *topic.Set) er
 	if err != nil {
 		return err
 	}
+	if o.Agent != "" && security.GRPC != nil {
+		return errors.New("seaweedmq-transport: agents speak no TLS, which --store-security or --store-ca asks for; use the transport broker")
+	}
 	client := mq.New(mq.Options{Brokers: o.Brokers, Masters: o.Masters, TLS: security.GRPC})
 	n.mirror = seaweedmq.New(seaweedmq.Options{
 		Image: metadata.Image,
@@ -47,7 +51,7 @@ func (n *Node) openMirror(p parts, metadata *cluster.Catalog, set *topic.Set) er
 		Formats: map[schema.Type]schema.Format{
 			schema.Avro: avro.Format{}, schema.Protobuf: protobuf.Format{}, schema.JSON: jsonschema.Format{},
 		},
-		Checkpoints: mirrorCheckpoints{groupOffsets{n.groups, mirrorGroup}}, DeadLetters: deadLetters{metadata, set},
+		Checkpoints: mirrorCheckpoints{groupOffsets{n.groups, mirrorGroup}}, DeadLetters: deadLetters{metadata, set}, Agent: o.Agent,
 		Namespace: o.Namespace, Logger: p.logger, Now: time.Now,
 	})
 	n.wg.Go(func() {

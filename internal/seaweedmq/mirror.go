@@ -34,6 +34,7 @@ type Options struct {
 	Formats     map[schema.Type]schema.Format
 	Checkpoints Checkpoints
 	DeadLetters DeadLetters
+	Agent       string // address of the agent that takes what an agent can take; empty: brokers take all
 	Namespace   string // of topics that do not say
 	Logger      *slog.Logger
 	Now         func() time.Time

@@ -15,7 +15,7 @@ import (
 var errStream = errors.New("the stream to the broker has ended")
 
 // publish reads the log as a read_committed consumer does and sends what the filer does not have.
-func (s *stream) publish(ctx context.Context, pub *mq.Publisher) error {
+func (s *stream) publish(ctx context.Context, pub sender) error {
 	more := make(chan struct{}, 1)
 	cancel := s.log.Watch(func() {
 		select {
@@ -41,7 +41,7 @@ func (s *stream) publish(ctx context.Context, pub *mq.Publisher) error {
 }
 
 // chunk publishes what one read of the log gives, and says how many bytes that was.
-func (s *stream) chunk(ctx context.Context, pub *mq.Publisher) (int, error) {
+func (s *stream) chunk(ctx context.Context, pub sender) (int, error) {
 	s.mu.Lock()
 	from := s.progress.next
 	s.mu.Unlock()
@@ -133,7 +133,7 @@ func (s *stream) sample(b []byte) {
 }
 
 // batch publishes the records of one batch from an offset on.
-func (s *stream) batch(ctx context.Context, pub *mq.Publisher, b []byte, from int64) error {
+func (s *stream) batch(ctx context.Context, pub sender, b []byte, from int64) error {
 	for r, err := range batch.Records(b, maxDecompressed) {
 		if err != nil {
 			return fmt.Errorf("decode a batch: %w", err)
@@ -148,7 +148,7 @@ func (s *stream) batch(ctx context.Context, pub *mq.Publisher, b []byte, from in
 	return nil
 }
 
-func (s *stream) record(ctx context.Context, pub *mq.Publisher, r batch.Record) error {
+func (s *stream) record(ctx context.Context, pub sender, r batch.Record) error {
 	if err := s.wait(ctx, r.Offset); err != nil {
 		return err
 	}

@@ -265,7 +265,7 @@ func (s *stream) run(ctx context.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	name := fmt.Sprintf("kelp/%s/%d", s.p.t.topic.Name, s.p.index)
-	pub, err := s.p.t.m.o.Client.OpenPublisher(ctx, s.p.t.target, s.a, name)
+	pub, err := s.connect(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -287,10 +287,10 @@ func (s *stream) run(ctx context.Context) error {
 }
 
 // receive counts acknowledgements: the broker has so much in its memory.
-func (s *stream) receive(pub *mq.Publisher) error {
+func (s *stream) receive(pub sender) error {
 	for {
 		if _, err := pub.Receive(); err != nil {
-			return fmt.Errorf("the broker %s ended the stream: %w", s.a.Leader, err)
+			return fmt.Errorf("the stream for the broker %s has ended: %w", s.a.Leader, err)
 		}
 		s.p.stats.acknowledged.Add(1)
 	}
@@ -300,6 +300,7 @@ func (s *stream) receive(pub *mq.Publisher) error {
 func (s *stream) confirm(ctx context.Context) error {
 	tick := time.NewTicker(lookSooner)
 	defer tick.Stop()
+	moves := moving{limit: s.p.t.stallLimit()}
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -309,6 +310,9 @@ func (s *stream) confirm(ctx context.Context) error {
 		s.mu.Lock()
 		waiting, next := s.progress.waiting(), s.progress.confirmed()
 		s.mu.Unlock()
+		if err := moves.check(waiting, next, s.p.t.m.o.Now()); err != nil {
+			return err
+		}
 		if waiting == 0 && next == s.p.cp.Next && s.p.t.m.o.Now().Sub(s.p.saved) < refreshAfter {
 			continue
 		}

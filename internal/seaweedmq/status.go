@@ -14,7 +14,8 @@ type TopicStatus struct {
 	Topic      string            `json:"topic"`
 	Target     string            `json:"target"` // namespace.name in SeaweedMQ
 	Mode       Mode              `json:"mode"`
-	Columns    int               `json:"columns"` // of values, when structured
+	Transport  string            `json:"transport"` // broker or agent
+	Columns    int               `json:"columns"`   // of values, when structured
 	PerSecond  float64           `json:"recordsPerSecond"`
 	Partitions []PartitionStatus `json:"partitions"`
 }
@@ -46,7 +47,7 @@ type PartitionStatus struct {
 func (m *Mirror) Status() Status {
 	s := Status{Topics: []TopicStatus{}}
 	for _, x := range m.all() {
-		t := TopicStatus{Topic: x.topic.Name, Target: x.target.String(), Mode: x.mode}
+		t := TopicStatus{Topic: x.topic.Name, Target: x.target.String(), Mode: x.mode, Transport: x.transport()}
 		if x.shapes != nil {
 			t.Columns = x.shapes.count()
 		}

@@ -90,6 +90,26 @@ func (s *Session) Send(key []byte, value *record.RecordValue) error {
 	return nil
 }
 
+// Wait returns when the session has ended, and why.
+func (s *Session) Wait() error {
+	<-s.ended
+	return fmt.Errorf("the agent ended the session: %w", s.err)
+}
+
+// Finish has the agent hand all that it was sent to the brokers and leave them, within a limit, and ends
+// the session. One that ends otherwise stays with the brokers as a publisher for as long as the agent lives.
+func (s *Session) Finish(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	r, err := s.agent.ClosePublishSession(ctx, &mqpb.ClosePublishSessionRequest{SessionId: s.id})
+	if err == nil && r.Error != "" {
+		err = fmt.Errorf("%w: %s", ErrRefused, r.Error)
+	}
+	s.end()
+	<-s.ended
+	return err
+}
+
 // Close lets the agent take what was sent, which it may lose all the same, and ends the session.
 func (s *Session) Close(wait time.Duration) error {
 	err := s.stream.CloseSend()
