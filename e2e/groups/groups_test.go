@@ -57,6 +57,8 @@ type fleet struct {
 	broker *harness.Broker
 	member string // the binary of the Go clients
 	groups []*group
+
+	written int // the newest value, by all writers, so that a value is there once
 }
 
 // group is one group, its members, and what they have read.
@@ -180,8 +182,6 @@ type writer struct {
 	newest atomic.Int64 // that is acknowledged
 }
 
-var written int // by all writers, so that a value is there once
-
 func (f *fleet) write() *writer {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	w := &writer{cancel: cancel, done: make(chan int, 1)}
@@ -191,18 +191,18 @@ func (f *fleet) write() *writer {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			written++
+			f.written++
 			var batch []*kgo.Record
 			for _, g := range f.groups {
-				batch = append(batch, &kgo.Record{Topic: g.topic, Partition: int32(written % partitions), Value: []byte(strconv.Itoa(written))})
+				batch = append(batch, &kgo.Record{Topic: g.topic, Partition: int32(f.written % partitions), Value: []byte(strconv.Itoa(f.written))})
 			}
 			if err := cl.ProduceSync(context.WithoutCancel(ctx), batch...).FirstErr(); err != nil {
-				f.t.Errorf("write %d: %v", written, err)
+				f.t.Errorf("write %d: %v", f.written, err)
 			}
-			w.newest.Store(int64(written))
+			w.newest.Store(int64(f.written))
 			<-tick.C
 		}
-		w.done <- written
+		w.done <- f.written
 	}()
 	return w
 }

@@ -41,7 +41,6 @@ func TestAGroupIsRolledToTheConsumerProtocolAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.killAll)
-	written = 0 // the numbers of this topic, whatever ran before
 	w := f.write()
 	start := func(client string) *member { return f.startAs(client, g) }
 	replace := func(old *member, client string) *member {

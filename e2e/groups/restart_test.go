@@ -96,7 +96,6 @@ func (f *fleet) lag(w *writer) {
 	f.t.Helper()
 	f.stopAll()
 	last := w.stop()
-	written = last
 	f.wait("the lag of all groups adds up", func(g *group) bool {
 		behind, partitionsOf := 0.0, 0
 		for labels, n := range f.metrics("kelp_group_lag_records") {
