@@ -220,10 +220,11 @@ func (p *place) framed(t *testing.T, g *harness.Broker) func() {
 	}
 	createThrough(t, through(t, g), "keyed", 1)
 	keyed := &kgo.Record{Topic: "keyed", Key: []byte{0, 0, 0, 0, byte(keys.ID), 2, 'x'}, Value: []byte{0, 0, 0, 0, byte(made.ID), 2, 'y', 6}}
-	produce(t, through(t, g), keyed)
+	produce(t, through(t, g), keyed, &kgo.Record{Topic: "keyed", Key: keyed.Key})
 	p.topic(t, "keyed-json", 1, "kelp.seaweedmq.source=kafka/keyed", "retention.ms=-1")
-	if r := p.awaitRecords(t, "keyed-json", 1)[0]; string(r.Key) != `{"k":"x"}` || string(r.Value) != `{"name":"y","n":3}` {
-		t.Errorf("a key with a schema came as %q=%q", r.Key, r.Value)
+	got := p.awaitRecords(t, "keyed-json", 2)
+	if string(got[0].Key) != `{"k":"x"}` || string(got[0].Value) != `{"name":"y","n":3}` || string(got[1].Key) != `{"k":"x"}` || got[1].Value != nil {
+		t.Errorf("keys with a schema came as %q=%q and %q=%q", got[0].Key, got[0].Value, got[1].Key, got[1].Value)
 	}
 	var sent []*kgo.Record
 	for i := range 20 {

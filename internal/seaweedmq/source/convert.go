@@ -62,6 +62,10 @@ func (c *converter) record(e mq.Entry) batch.Record {
 	}
 	if c.repeated(key, v) {
 		r.Key = appendRecord(nil, key, nil)
+		if len(v.Fields) == len(key.Fields) { // a tombstone
+			r.Value = nil
+			return r
+		}
 		maps.DeleteFunc(v.Fields, func(name string, _ *record.Value) bool { return strings.HasPrefix(name, keyPrefix) && !c.has(name) })
 	}
 	r.Value = c.value(v)

@@ -231,10 +231,11 @@ func TestKeysOfTheGateway(t *testing.T) {
 		"known to the type":     {typeOf("a", "key_id"), key, both, `{"id":"k"}`, `{"a":"x","key_id":"k"}`},
 		"of another key":        {typeOf("a"), key, other, string(key), string(other)},
 		"a column of the value": {typeOf("a", "key_id"), []byte("k"), other, "k", `{"a":"x","key_id":"z"}`},
+		"a tombstone":           {typeOf("a"), key, marshal(t, map[string]*record.Value{"key_id": record.String("k")}), `{"id":"k"}`, ""},
 		"a key of bytes":        {typeOf("a"), key, marshal(t, map[string]*record.Value{"a": record.String("x")}), string(key), `{"a":"x"}`},
 	} {
 		r := (&converter{format: "json", typ: c.typ}).record(mq.Entry{Key: c.key, Value: c.value})
-		if string(r.Key) != c.wantKey || string(r.Value) != c.wantVal {
+		if string(r.Key) != c.wantKey || string(r.Value) != c.wantVal || (r.Value == nil) != (c.wantVal == "") {
 			t.Errorf("%s: %q=%q", name, r.Key, r.Value)
 		}
 	}
