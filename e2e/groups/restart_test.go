@@ -20,8 +20,8 @@ import (
 )
 
 // steady are the clients that keep their membership when a connection breaks. Sarama, kafka-go and kafkajs begin anew by
-// themselves.
-var steady = []string{"franz", "franz-848", "confluent", "confluent-848", "java", "java-848"}
+// themselves, and so does franz-go's member of the classic protocol when a heartbeat of it fails for good.
+var steady = []string{"franz-848", "confluent", "confluent-848", "java", "java-848"}
 
 // session is that of all members: once it has passed the server has given up those that it has not heard of.
 const session = 6 * time.Second
