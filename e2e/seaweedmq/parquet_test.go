@@ -17,14 +17,18 @@ import (
 	"kelp/internal/seaweed/mq"
 )
 
-// parquet lets SeaweedFS compact a topic and reads the columns of the first file of each partition, as text. Its shell does
-// not compact what is younger than a second, so this waits until there is a file.
+// parquet lets SeaweedFS compact a topic and reads the columns of each partition that has any, as text. Its shell does
+// not compact what is younger than a second, so this waits until there are all rows, in one file or several.
 func (p *place) parquet(t *testing.T, topic string) []map[string][]string {
 	t.Helper()
 	name := mq.Topic{Namespace: "kafka", Name: topic}
 	d, err := p.client.Describe(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
+	}
+	want := 0
+	for _, entries := range p.entries(t, topic) {
+		want += len(entries)
 	}
 	for deadline := time.Now().Add(time.Minute); ; {
 		c := exec.CommandContext(t.Context(), harness.WeedBinary(), "shell", "-master="+p.weed.Masters[0].Addr, "-filer="+p.weed.Filers[0].Addr)
@@ -35,12 +39,19 @@ func (p *place) parquet(t *testing.T, topic string) []map[string][]string {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		var all []map[string][]string
+		rows := 0
 		for _, a := range d.Assignments {
-			if f := p.parquetFile(t, a.Partition.Dir(name)); f != nil {
-				all = append(all, columns(t, f))
+			merged := map[string][]string{}
+			for _, f := range p.parquetFiles(t, a.Partition.Dir(name)) {
+				for name, values := range columns(t, f) {
+					merged[name] = append(merged[name], values...)
+				}
+			}
+			if len(merged) > 0 {
+				all, rows = append(all, merged), rows+len(merged["_ts_ns"])
 			}
 		}
-		if len(all) > 0 {
+		if rows >= want {
 			return all
 		}
 		if time.Now().After(deadline) {
@@ -49,13 +60,14 @@ func (p *place) parquet(t *testing.T, topic string) []map[string][]string {
 	}
 }
 
-func (p *place) parquetFile(t *testing.T, dir string) []byte {
+func (p *place) parquetFiles(t *testing.T, dir string) [][]byte {
 	t.Helper()
-	var file []byte
+	var files [][]byte
 	err := p.filer.List(t.Context(), dir, "", func(e seaweed.Entry, _ bool) error {
-		if !strings.HasSuffix(e.Name, ".parquet") || file != nil {
+		if !strings.HasSuffix(e.Name, ".parquet") {
 			return nil
 		}
+		var file []byte
 		for _, b := range e.Blobs {
 			buf := make([]byte, b.Bytes)
 			if err := p.filer.ReadBlob(t.Context(), b.FileID, 0, buf); err != nil {
@@ -63,12 +75,13 @@ func (p *place) parquetFile(t *testing.T, dir string) []byte {
 			}
 			file = append(file, buf...)
 		}
+		files = append(files, file)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return file
+	return files
 }
 
 // columns gives the values of every leaf column, row after row.
