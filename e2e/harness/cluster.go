@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -42,9 +43,12 @@ type Weed struct {
 	HTTP string // host:port
 	GRPC string // host:port
 
-	dir    string
-	args   []string
-	cmd    *exec.Cmd
+	dir        string
+	args       []string
+	supervised bool // started again when it ends by itself
+
+	mu     sync.Mutex // guards what follows
+	cmd    *exec.Cmd  // nil: not started, or killed
 	exited chan error
 }
 
@@ -222,40 +226,74 @@ func says(ctx context.Context, url, want string) bool {
 }
 
 // Running says whether the process was started and not killed.
-func (w *Weed) Running() bool { return w.cmd != nil }
+func (w *Weed) Running() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cmd != nil
+}
 
 // Resume starts the process, for the first time or again after Kill. It does not wait.
 func (w *Weed) Resume() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.resume()
+}
+
+// resume starts the process. w.mu is held.
+func (w *Weed) resume() error {
 	out, err := os.OpenFile(filepath.Join(w.dir, "weed.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	w.cmd = exec.Command(weed(), w.args...)
-	w.cmd.Dir, w.cmd.Stdout, w.cmd.Stderr = w.dir, out, out
-	if err := w.cmd.Start(); err != nil {
+	cmd := exec.Command(weed(), w.args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = w.dir, out, out
+	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start weed, which e2e/install/seaweedfs.sh installs: %w", err)
 	}
-	w.exited = make(chan error, 1)
-	go func(cmd *exec.Cmd, exited chan<- error) { exited <- cmd.Wait() }(w.cmd, w.exited)
+	exited := make(chan error, 1)
+	w.cmd, w.exited = cmd, exited
+	go func() {
+		exited <- cmd.Wait()
+		if w.supervised {
+			w.restart(cmd)
+		}
+	}()
 	return nil
+}
+
+// restart starts a process again that has ended by itself, after a moment, as a supervisor would.
+func (w *Weed) restart(ended *exec.Cmd) {
+	time.Sleep(time.Second) //nolint:forbidigo // as supervisors do
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cmd == ended {
+		_ = w.resume() // whoever needs it finds out
+	}
 }
 
 // Kill ends the process by SIGKILL.
 func (w *Weed) Kill() error {
-	if w.cmd == nil {
+	w.mu.Lock()
+	cmd, exited := w.cmd, w.exited
+	w.cmd = nil
+	w.mu.Unlock()
+	if cmd == nil {
 		return nil
 	}
-	if err := w.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	<-w.exited
-	w.cmd = nil
+	<-exited
 	return nil
 }
 
 // Signal sends the process a signal, such as SIGSTOP.
-func (w *Weed) Signal(s syscall.Signal) error { return w.cmd.Process.Signal(s) }
+func (w *Weed) Signal(s syscall.Signal) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cmd.Process.Signal(s)
+}
 
 // Tail is the end of what the process logged.
 func (w *Weed) Tail() string {

@@ -35,7 +35,13 @@ func (c *Cluster) server(kind string, args ...string) *Weed {
 	w.GRPC = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	w.Addr, w.HTTP = w.GRPC, ""
 	w.args = append([]string{kind, fmt.Sprintf("-port=%d", port)}, args...)
+	w.supervised = true // brokers and agents end themselves at times
 	c.start(w)
+	c.tb.Cleanup(func() {
+		if c.tb.Failed() {
+			c.tb.Logf("%s said\n%s", kind, w.Tail())
+		}
+	})
 	return w
 }
 

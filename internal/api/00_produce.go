@@ -186,8 +186,7 @@ func (h *records) produceOne(
 	if err == nil && req.Version < 7 && zstdInside(p.Records) {
 		err = kerr.UnsupportedCompressionType
 	}
-	if c := known.Config; err == nil && c.SeaweedMQMaxLag >= 0 && h.mirrorLag != nil &&
-		h.mirrorLag(known.ID, p.Partition) > c.SeaweedMQMaxLag {
+	if err == nil && h.mirrorIsBehind(known, p.Partition, part) {
 		err = kerr.NotEnoughReplicas // the topic asks for a mirror that keeps up
 	}
 	if err != nil {
@@ -303,4 +302,18 @@ func refuseProduce(req kmsg.Request, err error) kmsg.Response {
 		resp.Topics = append(resp.Topics, out)
 	}
 	return resp
+}
+
+// mirrorIsBehind says that a topic asks for a mirror in SeaweedMQ which keeps up, and that it does not. A mirror that has
+// not begun to follow the topic has none of it.
+func (h *records) mirrorIsBehind(known cluster.Topic, index int32, part *topic.Partition) bool {
+	c := known.Config
+	if c.SeaweedMQMaxLag < 0 || c.SeaweedMQPublish == "off" || h.mirrorLag == nil {
+		return false
+	}
+	lag := h.mirrorLag(known.ID, index)
+	if lag < 0 {
+		lag = part.End() - part.LogStartOffset()
+	}
+	return lag > c.SeaweedMQMaxLag
 }

@@ -42,7 +42,7 @@ type Options struct {
 	Verifier Verifier
 	// Validator judges batches by the schemas that they name; nil judges none.
 	Validator Validator
-	// MirrorLag is how many offsets of a partition are not in SeaweedMQ; nil: nothing is mirrored.
+	// MirrorLag is how many offsets of a partition are not in SeaweedMQ, -1 before it is followed; nil: nothing is mirrored.
 	MirrorLag func(topic [16]byte, partition int32) int64
 	// Draining ends when nothing new comes: fetches that wait are answered with what there is.
 	Draining context.Context

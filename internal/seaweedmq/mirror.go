@@ -121,16 +121,18 @@ func (m *Mirror) follow(ctx context.Context) {
 	}
 }
 
-// Lag is how many offsets of a partition are not in SeaweedMQ; 0 for one that is not mirrored.
+// Lag is how many offsets of a partition are not in SeaweedMQ; -1 while it is not followed.
 func (m *Mirror) Lag(topic [16]byte, partition int32) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, x := range m.topics {
 		if x.topic.ID == topic && int(partition) < len(x.publishers) {
-			return x.publishers[partition].lag()
+			if p := x.publishers[partition]; p.log.Load() != nil {
+				return p.lag()
+			}
 		}
 	}
-	return 0
+	return -1
 }
 
 // targetOf names a topic in SeaweedMQ: its own name in the default namespace, or what its config says.
