@@ -24,6 +24,7 @@ const (
 	lookEvery        = time.Second     // at the filer, while records are on their way
 	lookSooner       = 200 * time.Millisecond
 	settleLimit      = 60 * time.Second // for a broker to flush what an earlier stream left
+	flushGrace       = 5 * time.Second  // for the same when the broker cannot be asked what is in its memory
 	retryFirst       = 200 * time.Millisecond
 	retryMost        = 5 * time.Second
 	filerCallTimeout = 30 * time.Second
@@ -201,22 +202,34 @@ func (s *stream) empty(ctx context.Context) (bool, error) {
 //
 // A broker flushes the partition when its last publisher leaves. So this waits until there is none and
 // the filer has all that the broker's memory has. If that does not come to pass, publishing begins
-// anyway: nothing gets lost, but what is flushed later is there twice.
+// anyway: nothing gets lost, but what is flushed later is there twice. The memory of a broker whose partition is
+// compacted is not asked for (mq.Client.Unflushed says why); it gets a while to flush in place of that.
 func (s *stream) recover(ctx context.Context) error {
 	p := s.p
 	s.progress, s.position, s.maxStamp, s.base = resume(p.cp.Next), p.cp.Position, p.cp.StampNs, p.cp.Next
 	s.room = make(chan struct{}, 1)
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
+	compacted, err := s.files.Compacted(ctx)
+	if err != nil {
+		return fmt.Errorf("list the tail: %w", err)
+	}
+	var quietSince time.Time
 	for {
-		quiet, inMemory, err := s.left(ctx)
+		quiet, inMemory, err := s.left(ctx, !compacted)
 		if err != nil {
 			return err
 		}
 		if s.position, err = s.files.Read(ctx, s.position, s.found); err != nil {
 			return fmt.Errorf("read the tail: %w", err)
 		}
-		if quiet && inMemory <= s.maxStamp {
+		switch {
+		case !quiet:
+			quietSince = time.Time{}
+		case quietSince.IsZero():
+			quietSince = time.Now()
+		}
+		if quiet && inMemory <= s.maxStamp && (!compacted || time.Since(quietSince) >= flushGrace) {
 			break
 		}
 		select {
@@ -236,17 +249,19 @@ func (s *stream) recover(ctx context.Context) error {
 	return nil
 }
 
-// left says whether nobody publishes to the partition, and the newest timestamp in the leader's memory.
-func (s *stream) left(ctx context.Context) (quiet bool, inMemory int64, err error) {
+// left says whether nobody publishes to the partition, and if asked to the newest timestamp in the leader's memory.
+func (s *stream) left(ctx context.Context, look bool) (quiet bool, inMemory int64, err error) {
 	c, target := s.p.t.m.o.Client, s.p.t.target
 	publishing, err := c.Publishing(ctx, target)
 	if err != nil {
 		return false, 0, err
 	}
-	err = c.Unflushed(ctx, target, s.a, func(e mq.Entry) error {
-		inMemory = max(inMemory, e.TsNs)
-		return nil
-	})
+	if look {
+		err = c.Unflushed(ctx, target, s.a, func(e mq.Entry) error {
+			inMemory = max(inMemory, e.TsNs)
+			return nil
+		})
+	}
 	return publishing[s.a.Partition.Start] == 0, inMemory, err
 }
 

@@ -68,6 +68,16 @@ func (l LogFiles) Read(ctx context.Context, from Position, visit func(Entry) err
 	return from, nil
 }
 
+// Compacted says whether some of the partition lies in Parquet files.
+func (l LogFiles) Compacted(ctx context.Context) (bool, error) {
+	compacted := false
+	err := l.Filer.List(ctx, l.Dir, "", func(e seaweed.Entry, folder bool) error {
+		compacted = compacted || !folder && strings.HasSuffix(e.Name, ".parquet")
+		return nil
+	})
+	return compacted, err
+}
+
 // same says whether a file still begins with what was read of it.
 func same(f seaweed.Entry, p Position) bool {
 	if len(f.Blobs) < p.Chunks {

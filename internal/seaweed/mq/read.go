@@ -23,7 +23,9 @@ func entryOf(e *filerpb.LogEntry) Entry {
 	return Entry{Offset: e.Offset, TsNs: e.TsNs, Key: e.Key, Value: e.Data}
 }
 
-// Unflushed visits what the leader has in memory and not yet in the filer, as far as it knows.
+// Unflushed visits what the leader has in memory and not yet in the filer, as far as it knows. It must not be asked
+// for a partition that is compacted (LogFiles.Compacted): a broker reads the Parquet files too then, and the process
+// dies of the first null in a column of bytes.
 func (c *Client) Unflushed(ctx context.Context, t Topic, a Assignment, visit func(Entry) error) error {
 	b, err := c.broker(a.Leader)
 	if err != nil {
