@@ -30,17 +30,23 @@ func TestDemo(t *testing.T) {
 	c := exec.CommandContext(ctx, "sh", filepath.Join(foreign.Root(), "e2e", "install", "run-seaweedmq.sh"), "once")
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) } // it ends what it started
 	c.WaitDelay = 10 * time.Second
-	c.Env = append(os.Environ(), "DEMO_DATA="+t.TempDir(), "DEMO_KELP="+binary, "DEMO_WEED="+harness.WeedBinary())
-	for _, name := range []string{"MASTER", "VOLUME", "FILER", "BROKER", "AGENT", "KAFKA", "REGISTRY", "HTTP"} {
-		port, err := harness.FreePort()
-		if err != nil {
-			t.Fatal(err)
+	data := t.TempDir()
+	c.Env = append(os.Environ(), "DEMO_DATA="+data, "DEMO_KELP="+binary, "DEMO_WEED="+harness.WeedBinary())
+	for names, choose := range map[string]func() (int, error){
+		"MASTER VOLUME FILER": harness.FreeWeedPort, "BROKER AGENT KAFKA REGISTRY HTTP": harness.FreePort,
+	} {
+		for name := range strings.FieldsSeq(names) {
+			port, err := choose()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Env = append(c.Env, "DEMO_"+name+"="+strconv.Itoa(port))
 		}
-		c.Env = append(c.Env, "DEMO_"+name+"="+strconv.Itoa(port))
 	}
 	out, err := c.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		weed, _ := os.ReadFile(filepath.Join(data, "weed.log"))
+		t.Fatalf("%v\n%s\n%s", err, out, weed[max(0, len(weed)-3000):])
 	}
 	for _, want := range []string{
 		`{"customer":"Ada","total":12.5,`, `"customer":"Bea","total":99.9`,
