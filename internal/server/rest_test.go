@@ -4,23 +4,12 @@ package server
 
 import (
 	"context"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// until looks again and again until it is so.
-func until(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !so(); runtime.Gosched() {
-		if time.Now().After(end) {
-			t.Fatal(what)
-		}
-	}
-}
 
 func TestConnectionsAtRestAnswerAndEnd(t *testing.T) {
 	const many = 50

@@ -75,6 +75,16 @@ func serve(t *testing.T, s *Server) (*Server, string) {
 	return s, listener.Addr().String()
 }
 
+// until looks again and again until it is so.
+func until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !so(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal(what)
+		}
+	}
+}
+
 type client struct {
 	*testing.T
 	net.Conn
@@ -247,12 +257,7 @@ func TestAClientThatLeavesEndsAnswersThatNeverTell(t *testing.T) {
 	late := g.next(t)
 	g.next(t)
 	_ = c.Close()
-	for end := time.Now().Add(patience); testutil.ToFloat64(s.m.connections) > 0; {
-		if time.Now().After(end) {
-			t.Fatal("the connection is still there")
-		}
-		runtime.Gosched()
-	}
+	until(t, "the connection is still there", func() bool { return testutil.ToFloat64(s.m.connections) == 0 })
 	late() // of a connection that is gone
 }
 
